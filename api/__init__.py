@@ -1,0 +1,1 @@
+"""The composition root: HTTP, providers, authentication and the command line."""

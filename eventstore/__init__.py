@@ -1,0 +1,1 @@
+"""The one event log: its vocabulary, how facts are appended to it and read from it."""

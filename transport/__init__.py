@@ -1,0 +1,1 @@
+"""Frames, sessions and sockets: how events reach clients and how their acks come back."""
