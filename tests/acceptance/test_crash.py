@@ -1,0 +1,118 @@
+"""kill -9 in the middle of load: nothing answered is lost, nothing arrives twice (G1, G4, G7, G8)."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+import signal
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from tests.acceptance.world import (
+    SERVE,
+    Agent,
+    Provider,
+    Server,
+    furnish,
+    listening,
+    malote,
+    recorded,
+    run,
+    running,
+    until,
+)
+
+KILLS_PER_FOLDER = 10
+FOLDERS = 6
+POSTERS = 12
+EARLY_ACK = (str(Path(__file__).parent / "early_ack_server.py"), *SERVE[2:])
+
+
+async def post_for_ever(provider: Provider, poster: int) -> None:
+    """One of the provider's connections: one message after the other."""
+    async with httpx2.AsyncClient(timeout=10) as client:
+        for number in itertools.count():
+            await provider.post(client, f"wamid.{poster}.{number}")
+
+
+async def kill_under_load(server: Server, provider: Provider, kills: int, seed: int) -> None:
+    """Kill and restart the server `kills` times while the provider goes on posting."""
+    rng = random.Random(seed)
+    posters = [asyncio.create_task(post_for_ever(provider, n)) for n in range(POSTERS)]
+    try:
+        for _ in range(kills):
+            seen = len(provider.receipts)
+            await until(lambda seen=seen: len(provider.receipts) > seen, "a webhook is answered")
+            await asyncio.sleep(rng.uniform(0, 0.25))
+            server.end(signal.SIGKILL)
+            await asyncio.to_thread(server.start, server.port)
+    finally:
+        for poster in posters:
+            poster.cancel()
+        await asyncio.gather(*posters, return_exceptions=True)
+
+
+def lost(folder: Path, provider: Provider) -> set[str]:
+    """Messages that were answered 2xx and are not in the log."""
+    return set(provider.receipts) - {message for _, _, message in recorded(folder)}  # type: ignore[arg-type]
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("seed", range(FOLDERS))
+def test_kill_9_under_load_loses_and_repeats_nothing(tmp_path: Path, seed: int) -> None:
+    """Sixty kills in six folders: acknowledged is stored, gapless, verified, and delivered once."""
+    data = tmp_path / "data"
+    tokens = furnish(data, "ana", "bruno")
+    agents = [Agent.make(tmp_path, name, token) for name, token in tokens.items()]
+
+    async def scenario() -> None:
+        with running(data) as server:
+            provider = Provider(server)
+            async with listening(server.url, *agents):
+                await kill_under_load(server, provider, KILLS_PER_FOLDER, seed)
+                visible = [row for row in recorded(data) if is_visible(row[1])]
+                for agent in agents:
+                    await until(
+                        lambda agent=agent: len(agent.positions) >= len(visible),
+                        f"{agent.name} has {len(visible)} events",
+                    )
+            server.end()
+            assert not lost(data, provider)
+            for agent in agents:
+                assert agent.positions == [row[0] for row in visible]
+                assert not agent.resets
+            assert set(provider.receipts) <= set(agents[0].messages)
+            for message, (position, _) in provider.receipts.items():
+                assert (position, "message.received", message) in set(visible)
+            assert provider.repeats, "no kill hit a request: the load was too light to prove much"
+
+    run(scenario)
+    positions = [position for position, _, _ in recorded(data)]
+    assert positions == list(range(1, len(positions) + 1))
+    malote(data, "verify")
+
+
+def is_visible(type_: str) -> bool:
+    """Whether members of the inbox see events of this type."""
+    return type_.split(".")[0] in {"message", "contact", "conversation"}
+
+
+@pytest.mark.timeout(300)
+def test_the_loop_catches_a_server_that_answers_before_the_commit(tmp_path: Path) -> None:
+    """The positive control: with the promise broken on purpose, the check above must fail."""
+    data = tmp_path / "data"
+    furnish(data, "ana")
+
+    async def scenario() -> None:
+        with running(data, EARLY_ACK) as server:
+            provider = Provider(server)
+            for seed in range(30):
+                await kill_under_load(server, provider, 1, seed)
+                if lost(data, provider):
+                    return
+        raise AssertionError("thirty kills did not show the loss: the loop proves nothing")
+
+    run(scenario)

@@ -1,0 +1,73 @@
+"""The documents are complete: what the code has, they name. (Whether they are true, tests elsewhere say.)"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import get_args
+
+import attrs
+import pytest
+
+from api.providers import PROVIDERS
+from api.problems import PROBLEMS
+from api.settings import Settings
+from eventstore.codec import EVENT_TYPES
+from eventstore.events import Content
+from transport.frames import ClientFrame, CloseCode, ServerFrame
+
+DOCS = Path(__file__).parent.parent / "docs"
+PROTOCOL = (DOCS / "protocol.md").read_text()
+
+
+def table_row(first_cell: str) -> str:
+    """The table row of protocol.md that starts with this cell."""
+    match = re.search(rf"^\| {re.escape(first_cell)} \|.*$", PROTOCOL, re.MULTILINE)
+    assert match, f"protocol.md has no row for {first_cell}"
+    return match[0]
+
+
+@pytest.mark.parametrize("frame", [*get_args(ClientFrame), *get_args(ServerFrame)])
+def test_every_frame_and_field_is_documented(frame: type[attrs.AttrsInstance]) -> None:
+    """A reader of protocol.md can write a client without reading our code."""
+    row = table_row(f"`{frame.__name__.lower()}`")
+    missing = [f.name for f in attrs.fields(frame) if f"`{f.name}" not in row]
+    assert not missing
+
+
+@pytest.mark.parametrize("code", CloseCode)
+def test_every_close_code_is_documented(code: CloseCode) -> None:
+    """Number and name stand in one row."""
+    assert f"`{code.name}`" in table_row(str(code.value))
+
+
+@pytest.mark.parametrize("type_", sorted(EVENT_TYPES))
+def test_every_event_type_is_documented(type_: str) -> None:
+    """With its stream and who sees it."""
+    assert f"`{type_}`" in PROTOCOL
+
+
+@pytest.mark.parametrize("content", get_args(Content))
+def test_every_kind_of_content_is_documented(content: type) -> None:
+    """A client must know which kinds it can meet."""
+    assert f"`{content.__name__.lower()}`" in PROTOCOL
+
+
+@pytest.mark.parametrize("problem", PROBLEMS, ids=lambda problem: problem.name)
+def test_every_problem_type_is_documented(problem: object) -> None:
+    """Problem types are part of the contract: name and status in one row."""
+    assert f"| {problem.status} |" in table_row(f"`{problem.name}`")  # type: ignore[attr-defined]
+
+
+def test_every_provider_is_documented() -> None:
+    """`malote inbox add --provider` takes exactly what the page says."""
+    match = re.search(r"--provider (\S+)", PROTOCOL)
+    assert match
+    assert set(match[1].split("|")) == set(PROVIDERS)
+
+
+def test_every_setting_is_documented() -> None:
+    """Each setting stands in docs/settings.md as its environment variable."""
+    page = (DOCS / "settings.md").read_text()
+    missing = [f.name for f in attrs.fields(Settings) if f"`MALOTE_{f.name.upper()}`" not in page]
+    assert not missing
