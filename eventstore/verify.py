@@ -352,9 +352,10 @@ def verify(
             with ThreadPoolExecutor(max_workers=1) as pool:
                 structure = pool.submit(_quick_check, file)
                 _walk_chain(connection, walk, on_progress)
-                _check_erasures(connection, walk)
+                # The end first: what was cut off may be what explains an erasure before it.
                 _check_end(walk)
                 _check_keys(connection)
+                _check_erasures(connection, walk)
                 structure.result()
         except _Found as found:
             fault = found.fault
@@ -432,7 +433,7 @@ def _read_head(connection: sqlite3.Connection) -> str | None:
 
 
 def _read_epoch(connection: sqlite3.Connection) -> str:
-    row = connection.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()
+    row = connection.execute("SELECT value FROM meta WHERE name = 'epoch'").fetchone()
     if row and isinstance(row[0], str) and re.fullmatch(r"[A-Za-z0-9_-]{1,64}", row[0]):
         return row[0]
     raise _Found(
