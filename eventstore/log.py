@@ -1,0 +1,306 @@
+"""The event log of one data folder: append, read, seek, back up.
+
+:class:`EventLog` is the only thing here that other packages use. How appends become durable is in
+:mod:`eventstore.commit`, the queries are in :mod:`eventstore.reader`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+import time
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from attrs import frozen
+
+from eventstore import backup as backups
+from eventstore import reader
+from eventstore.apply import Head
+from eventstore.backup import restore
+from eventstore.chain import GENESIS
+from eventstore.codec import encode
+from eventstore.commit import Committer, LogHalted, LogUnavailable, Source, State
+from eventstore.connection import Readers, Row, is_corrupt
+from eventstore.cursor import Cursor
+from eventstore.draft import Draft, Receipt
+from eventstore.events import RecordedEvent
+from eventstore.folder import FolderLock, free_bytes, log_path, prepare, sync_folder
+from eventstore.tail import Tail, Visible
+from eventstore.waiting import Queue, Waiting
+
+__all__ = [
+    "EventLog",
+    "Head",
+    "Limits",
+    "LogHalted",
+    "LogUnavailable",
+    "restore",
+    "wall_clock_us",
+]
+
+logger = logging.getLogger(__name__)
+
+PAGE_BYTES_MAX = 16 * 1024 * 1024
+_DISK_ASKED_EVERY_S = 1.0
+_PRIMING_PAGE = 1_000
+
+
+@frozen
+class Limits:
+    """The bounds of the log (G18). ``recheck_links``: how much of the chain is checked at open."""
+
+    group_drafts_max: int = 1_000
+    waiting_drafts_max: int = 20_000
+    waiting_bytes_max: int = 64 * 1024 * 1024
+    tail_events_max: int = 10_000
+    tail_bytes_max: int = 16 * 1024 * 1024
+    disk_reserve_bytes: int = 64 * 1024 * 1024
+    recheck_links: int = 1_000
+    readers: int = 3
+
+
+DEFAULT_LIMITS = Limits()
+
+
+def wall_clock_us() -> int:
+    """The wall clock, µs since the Unix epoch, UTC."""
+    return time.time_ns() // 1000
+
+
+def _announce_nothing(_events: Sequence[RecordedEvent]) -> None:
+    """What ``on_commit`` is until somebody sets it."""
+
+
+class EventLog:
+    """One log, owned by this process; every method belongs to the event loop it was opened on.
+
+    ``on_commit`` is called with each group's events after its COMMIT returned and ``head`` and
+    ``tail`` advanced, before the appenders are answered: a plain function, and a quick one.
+    """
+
+    def __init__(self, folder: Path, source: Source, limits: Limits) -> None:
+        """Use :meth:`open`."""
+        self.folder = folder
+        self.epoch = ""
+        self.on_commit: Callable[[Sequence[RecordedEvent]], None] = _announce_nothing
+        self._limits = limits
+        self._queue = Queue(
+            drafts_max=limits.waiting_drafts_max, bytes_max=limits.waiting_bytes_max
+        )
+        self._committer = Committer(source, self._queue, self._committed)
+        self._disk_asked_at = float("-inf")
+        self._disk_is_low = False
+        self._resources = AsyncExitStack()
+
+    @classmethod
+    async def open(
+        cls,
+        folder: Path,
+        *,
+        clock: Callable[[], int] = wall_clock_us,
+        limits: Limits = DEFAULT_LIMITS,
+        connection_factory: type[sqlite3.Connection] = sqlite3.Connection,
+    ) -> EventLog:
+        """Take the folder (made, for its owner only, if missing) and open the log in it.
+
+        A log whose newest links do not check opens all the same, with :attr:`writable` False.
+        Raises FolderLocked, FolderUnfit, LogHalted (the file is no database any more) and
+        LogUnavailable (SQLite cannot open it just now).
+        """
+        prepare(folder)
+        source = Source(
+            log_path(folder), connection_factory, clock,
+            limits.group_drafts_max, limits.recheck_links,
+        )  # fmt: skip
+        log = cls(folder, source, limits)
+        async with AsyncExitStack() as resources:
+            resources.callback(FolderLock(folder).release)
+            try:
+                await log._start(resources)
+            except sqlite3.Error as error:
+                refusal = LogHalted if is_corrupt(error) else LogUnavailable
+                raise refusal(f"{source.path}: {error}") from error
+            log._resources = resources.pop_all()
+        return log
+
+    async def _start(self, resources: AsyncExitStack) -> None:
+        resources.push_async_callback(self._committer.close)
+        await self._committer.start()
+        path = log_path(self.folder)
+        sync_folder(self.folder)
+        # The writer is closed last: as the file's last connection it moves the WAL into it.
+        self._readers = await Readers.open(path, self._limits.readers)
+        resources.push_async_callback(self._readers.close)
+        self.epoch = await reader.epoch(self._fetch)
+        await self._prime_tail()
+        self._task = asyncio.create_task(self._committer.run(), name="malote log writer")
+        logger.info(
+            "log open at position %d, SQLite %s", self.head.position, sqlite3.sqlite_version
+        )
+
+    async def _prime_tail(self) -> None:
+        head, limits = self.head.position, self._limits
+        since = max(0, head - limits.tail_events_max)
+        self.tail = Tail(
+            self.epoch, since, events_max=limits.tail_events_max, bytes_max=limits.tail_bytes_max
+        )
+        while page := await reader.visible_everywhere(
+            self._fetch, since, _PRIMING_PAGE, PAGE_BYTES_MAX
+        ):
+            self.tail.extend(page)
+            since = page[-1].position
+
+    # --- where it stands ---
+
+    @property
+    def head(self) -> Head:
+        """The newest durable event; position 0 and GENESIS before the first."""
+        return self._committer.head
+
+    @property
+    def cursor(self) -> Cursor:
+        """The cursor of somebody who has everything."""
+        return Cursor.at(self.epoch, self.head.position, self.head.hash)
+
+    @property
+    def writable(self) -> bool:
+        """Whether appends are taken: not while reopening after a failed write, nor once halted."""
+        return self._committer.state is State.WRITING
+
+    # --- writing ---
+
+    async def append(self, drafts: Sequence[Draft]) -> list[Receipt]:
+        """Record the drafts, all or none; return when they are durable, with a receipt for each.
+
+        A caller that is cancelled may find its drafts in the log all the same (G3). Raises
+        ValueError for a ``cause`` that is no earlier draft, TypeError for data that is not JSON,
+        LogUnavailable.
+        """
+        append = self._prepare(drafts)
+        refusal = self._committer.refusal() or self._refusal_for_disk()
+        if refusal is not None:
+            raise refusal
+        if not drafts:
+            return []
+        if not self._queue.put(append):
+            raise LogUnavailable("too many appends wait for the disk")
+        return await append.receipts
+
+    def _prepare(self, drafts: Sequence[Draft]) -> Waiting:
+        """Encode here, on the caller's account: what cannot be written must not fail a group."""
+        for index, draft in enumerate(drafts):
+            if draft.cause is not None and not 0 <= draft.cause < index:
+                raise ValueError(f"draft {index} cannot be caused by draft {draft.cause}")
+        data = [encode(draft.event) for draft in drafts]
+        receipts = asyncio.get_running_loop().create_future()
+        return Waiting(drafts, data, sum(map(len, data)), receipts)
+
+    def _refusal_for_disk(self) -> LogUnavailable | None:
+        """G15: below the reserve nothing is taken, and again as soon as there is space."""
+        now = asyncio.get_running_loop().time()
+        if now - self._disk_asked_at >= _DISK_ASKED_EVERY_S:
+            self._disk_asked_at = now
+            self._disk_is_low = free_bytes(self.folder) < self._limits.disk_reserve_bytes
+        return LogUnavailable("the disk is full", retry_after_s=10.0) if self._disk_is_low else None
+
+    def _committed(self, events: list[RecordedEvent]) -> None:
+        self.tail.extend(events)
+        try:
+            self.on_commit(events)
+        except Exception:
+            # The events are durable whatever became of the announcement, and are answered so.
+            logger.exception("on_commit failed at position %d", self.head.position)
+
+    # --- reading ---
+
+    async def read(
+        self,
+        after: int,
+        limit: int,
+        *,
+        until: int | None = None,
+        streams: Collection[str] | None = None,
+    ) -> list[RecordedEvent]:
+        """Events with ``after`` < position <= ``until`` (default: head), in order.
+
+        A page ends early when it weighs 16 MiB; only an empty one says that there is no more.
+        """
+        until = self.head.position if until is None else min(until, self.head.position)
+        if after >= until or limit <= 0:
+            return []
+        return await reader.page(self._fetch, after, limit, until, streams, PAGE_BYTES_MAX)
+
+    async def read_visible(
+        self,
+        after: int,
+        limit: int,
+        inboxes: frozenset[str],
+        *,
+        bytes_max: int = PAGE_BYTES_MAX,
+    ) -> list[Visible]:
+        """What members of these inboxes see after a position: from the tail, else from the disk.
+
+        At most ``limit`` events and about ``bytes_max`` bytes, but one event always fits.
+        """
+        held = self.tail.read(after, limit, inboxes, bytes_max)
+        if held is not None:
+            return held
+        page = await reader.visible_page(self._fetch, after, limit, inboxes, bytes_max)
+        return [Visible.of(event, self.epoch) for event in page]
+
+    async def count_visible(self, after: int, inboxes: frozenset[str], *, most: int) -> int:
+        """How many events members of these inboxes see after a position; ``most`` at most."""
+        held = self.tail.count(after, inboxes, most)
+        if held is not None:
+            return held
+        return await reader.visible_count(self._fetch, after, inboxes, most)
+
+    async def visible_head(self, inboxes: frozenset[str]) -> int:
+        """The position of the newest event members of these inboxes see, 0 if there is none."""
+        held = self.tail.newest(inboxes)
+        return held if held is not None else await reader.visible_newest(self._fetch, inboxes)
+
+    async def cursor_at(self, position: int) -> Cursor | None:
+        """The cursor at a position; None beyond the head."""
+        if position == self.head.position:
+            return self.cursor
+        if position == 0:
+            return Cursor.at(self.epoch, 0, GENESIS)
+        if not 0 < position < self.head.position:
+            return None
+        found = await reader.point(self._fetch, position)
+        return None if found is None else Cursor.at(self.epoch, position, found.hash)
+
+    async def position_at(self, time_us: int) -> int:
+        """The last position recorded at or before a time (µs), 0 if none: a binary search."""
+        low, high = 0, self.head.position
+        while low < high:
+            middle = (low + high + 1) // 2
+            found = await reader.point(self._fetch, middle)
+            if found is not None and found.recorded_at <= time_us:
+                low = middle
+            else:
+                high = middle - 1
+        return low
+
+    async def backup(self, target: Path) -> Head:
+        """Write a consistent copy to a new file, mode 0600; it holds all acknowledged before."""
+        return await backups.backup(log_path(self.folder), target)
+
+    async def _fetch(self, sql: str, parameters: Sequence[object]) -> list[Row]:
+        try:
+            return await self._readers.fetch(sql, parameters)
+        except sqlite3.DatabaseError as error:
+            if is_corrupt(error):
+                self._committer.halt(error)
+                raise LogHalted(str(error)) from error
+            raise
+
+    async def close(self) -> None:
+        """Write what waits, then close everything and give the folder back."""
+        self._committer.stop()
+        await self._task
+        await self._resources.aclose()

@@ -1,0 +1,168 @@
+"""The queries on the log: pages of events, what members may see, single points of the chain."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from heapq import merge
+from itertools import islice
+from typing import Any
+
+from eventstore.apply import Head
+from eventstore.connection import Fetch
+from eventstore.events import RecordedEvent
+from eventstore.recheck import ChainBroken, follow
+
+EVENT_COLUMNS = (
+    "position, recorded_at, stream, conversation, type, version, data, "
+    "correlation_id, causation_id, hash"
+)
+"""The fields of RecordedEvent, in its order."""
+
+_VISIBLE = "stream GLOB 'inbox:*' AND type NOT GLOB 'webhook.*'"
+"""Word for word the WHERE of the index events_visible."""
+
+_INBOXES_A_QUERY = 200
+"""SQLite joins at most 500 SELECTs with UNION ALL."""
+
+# Rows are taken as long as those before them weigh less than the bound: one always fits.
+_WEIGHED_PAGE = f"""
+WITH page AS ({{positions}}),
+weighed AS (
+    SELECT position, sum(ifnull(length(data), 0)) OVER (ORDER BY position)
+        - ifnull(length(data), 0) AS before
+    FROM page JOIN events USING (position)
+)
+SELECT {EVENT_COLUMNS} FROM weighed JOIN events USING (position)
+WHERE before < ? ORDER BY position
+"""
+
+
+async def epoch(fetch: Fetch) -> str:
+    """The name of this log."""
+    [(value,)] = await fetch("SELECT value FROM meta WHERE name = 'epoch'", ())
+    return str(value)
+
+
+async def point(fetch: Fetch, position: int) -> Head | None:
+    """Time and chain hash at a position; None where there is no event."""
+    rows = await fetch(
+        "SELECT position, recorded_at, hash FROM events WHERE position = ?", (position,)
+    )
+    return Head(*rows[0]) if rows else None
+
+
+async def newest(fetch: Fetch) -> Head:
+    """The head of what is stored."""
+    rows = await fetch(
+        "SELECT position, recorded_at, hash FROM events ORDER BY position DESC LIMIT 1", ()
+    )
+    return Head(*rows[0]) if rows else Head()
+
+
+async def page(
+    fetch: Fetch,
+    after: int,
+    limit: int,
+    until: int,
+    streams: Collection[str] | None,
+    bytes_max: int,
+) -> list[RecordedEvent]:
+    """Events with ``after`` < position <= ``until``, in order; a page may be cut by its bytes."""
+    where, parameters = "position > ? AND position <= ?", [after, until]
+    named: list[str] = []
+    if streams is not None:
+        named = sorted(streams)
+        where += f" AND stream IN ({', '.join('?' * len(named))})"
+    positions = f"SELECT position FROM events WHERE {where} ORDER BY position LIMIT ?"
+    rows = await fetch(
+        _WEIGHED_PAGE.format(positions=positions), (*parameters, *named, limit, bytes_max)
+    )
+    return [RecordedEvent(*row) for row in rows]
+
+
+async def visible_page(
+    fetch: Fetch, after: int, limit: int, inboxes: Collection[str], bytes_max: int
+) -> list[RecordedEvent]:
+    """What members of these inboxes may see after a position, in order."""
+    pages = [await _visible_page(fetch, after, limit, part, bytes_max) for part in _parts(inboxes)]
+    return list(islice(merge(*pages, key=lambda event: event.position), limit))
+
+
+async def _visible_page(
+    fetch: Fetch, after: int, limit: int, streams: Sequence[str], bytes_max: int
+) -> list[RecordedEvent]:
+    # The first ``limit`` of each inbox come from the index alone and are merged there; a stream
+    # IN (…) ORDER BY position would sort everything after the cursor, for each page.
+    one = (
+        f"SELECT position FROM (SELECT position FROM events WHERE {_VISIBLE}"
+        " AND stream = ? AND position > ? ORDER BY position LIMIT ?)"
+    )
+    positions = f"{' UNION ALL '.join([one] * len(streams))} ORDER BY position LIMIT ?"
+    parameters: list[Any] = []
+    for stream in streams:
+        parameters += (stream, after, limit)
+    rows = await fetch(_WEIGHED_PAGE.format(positions=positions), (*parameters, limit, bytes_max))
+    return [RecordedEvent(*row) for row in rows]
+
+
+async def visible_count(fetch: Fetch, after: int, inboxes: Collection[str], most: int) -> int:
+    """How many events after a position these members may see; counting stops at ``most``."""
+    found = 0
+    for streams in _parts(inboxes):
+        [(count,)] = await fetch(
+            f"SELECT count(*) FROM (SELECT 1 FROM events WHERE {_VISIBLE} AND position > ?"
+            f" AND stream IN ({', '.join('?' * len(streams))}) LIMIT ?)",
+            (after, *streams, most - found),
+        )
+        found += count
+    return found
+
+
+async def visible_newest(fetch: Fetch, inboxes: Collection[str]) -> int:
+    """The newest position these members may see, 0 if there is none."""
+    found = 0
+    for streams in _parts(inboxes):
+        each = " UNION ALL ".join(
+            [f"SELECT max(position) AS newest FROM events WHERE {_VISIBLE} AND stream = ?"]
+            * len(streams)
+        )
+        [(position,)] = await fetch(f"SELECT max(newest) FROM ({each})", streams)
+        found = max(found, position or 0)
+    return found
+
+
+async def visible_everywhere(
+    fetch: Fetch, after: int, limit: int, bytes_max: int
+) -> list[RecordedEvent]:
+    """What members of any inbox may see after a position; what the tail begins with.
+
+    By position and not by the index: only ever asked for the newest few thousand positions.
+    """
+    positions = (
+        f"SELECT position FROM events WHERE position > ? AND {_VISIBLE} ORDER BY position LIMIT ?"
+    )
+    rows = await fetch(_WEIGHED_PAGE.format(positions=positions), (after, limit, bytes_max))
+    return [RecordedEvent(*row) for row in rows]
+
+
+async def recheck(fetch: Fetch, after: int, limit: int) -> tuple[Head, list[RecordedEvent]]:
+    """Check the chain over the events after a position; give the head there and the events.
+
+    Raises :class:`ChainBroken`.
+    """
+    before = Head() if after == 0 else await point(fetch, after)
+    if before is None:
+        raise ChainBroken(after, "missing")
+    rows = await fetch(
+        f"SELECT {EVENT_COLUMNS}, data_hash, salt FROM events WHERE position > ?"
+        " ORDER BY position LIMIT ?",
+        (after, limit),
+    )
+    checked = [(RecordedEvent(*fields), commitment, salt) for *fields, commitment, salt in rows]
+    return follow(before, checked), [event for event, _, _ in checked]
+
+
+def _parts(inboxes: Collection[str]) -> Iterator[list[str]]:
+    streams = [f"inbox:{inbox}" for inbox in sorted(inboxes)]
+    for start in range(0, len(streams), _INBOXES_A_QUERY):
+        yield streams[start : start + _INBOXES_A_QUERY]

@@ -1,0 +1,116 @@
+"""The newest events that members may see, encoded once and kept in memory.
+
+A cache of the log, never a second truth: whoever asks for more than it holds gets None and reads
+the disk. It is bounded by events and by bytes.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable
+
+from attrs import frozen
+
+from eventstore.codec import encode_recorded
+from eventstore.cursor import Cursor
+from eventstore.events import RecordedEvent
+
+
+@frozen
+class Visible:
+    """An event as members see it; ``body`` is its JSON (PROTOCOL section 2), ready to send."""
+
+    position: int
+    cursor: Cursor
+    inbox: str
+    body: bytes
+
+    @classmethod
+    def of(cls, recorded: RecordedEvent, epoch: str) -> Visible:
+        """Encode an event that is :attr:`~RecordedEvent.for_members`."""
+        inbox = recorded.inbox
+        assert inbox is not None
+        cursor = Cursor.at(epoch, recorded.position, recorded.hash)
+        return cls(recorded.position, cursor, inbox, encode_recorded(recorded, epoch))
+
+
+class Tail:
+    """The newest visible events, complete above position ``since``."""
+
+    def __init__(self, epoch: str, since: int, *, events_max: int, bytes_max: int) -> None:
+        self._epoch = epoch
+        self._events_max = events_max
+        self._bytes_max = bytes_max
+        self._entries: list[Visible] = []
+        self._positions: list[int] = []
+        self._bytes = 0
+        self.since = since
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @property
+    def bytes(self) -> int:
+        """How much the bodies held weigh."""
+        return self._bytes
+
+    def extend(self, recorded: Iterable[RecordedEvent]) -> None:
+        """Take newly committed events, in order; the oldest leave when it is over a bound."""
+        for event in recorded:
+            if event.for_members:
+                entry = Visible.of(event, self._epoch)
+                self._entries.append(entry)
+                self._positions.append(entry.position)
+                self._bytes += len(entry.body)
+        self._trim()
+
+    def _trim(self) -> None:
+        count = max(0, len(self._entries) - self._events_max)
+        excess = self._bytes - sum(len(entry.body) for entry in self._entries[:count])
+        while excess > self._bytes_max:
+            excess -= len(self._entries[count].body)
+            count += 1
+        if count:
+            self.since = self._positions[count - 1]
+            self._bytes = excess
+            del self._entries[:count]
+            del self._positions[:count]
+
+    def read(
+        self, after: int, limit: int, inboxes: frozenset[str], bytes_max: int
+    ) -> list[Visible] | None:
+        """The first events after ``after`` in these inboxes; None if older ones are missing here.
+
+        At most ``limit``, and ``bytes_max`` bytes of bodies, but one event always fits.
+        """
+        if after < self.since:
+            return None
+        page: list[Visible] = []
+        size = 0
+        for index in range(bisect_right(self._positions, after), len(self._entries)):
+            entry = self._entries[index]
+            if entry.inbox in inboxes:
+                size += len(entry.body)
+                if len(page) >= limit or (page and size > bytes_max):
+                    break
+                page.append(entry)
+        return page
+
+    def count(self, after: int, inboxes: frozenset[str], most: int) -> int | None:
+        """How many events after ``after`` are in these inboxes, ``most`` at most; None as above."""
+        if after < self.since:
+            return None
+        start = bisect_right(self._positions, after)
+        found = 0
+        for index in range(start, len(self._entries)):
+            found += self._entries[index].inbox in inboxes
+            if found >= most:
+                break
+        return min(found, most)
+
+    def newest(self, inboxes: frozenset[str]) -> int | None:
+        """The position of the newest event in these inboxes; None if none is held."""
+        for entry in reversed(self._entries):
+            if entry.inbox in inboxes:
+                return entry.position
+        return None

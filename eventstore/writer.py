@@ -1,0 +1,152 @@
+"""The one connection that writes to the log and checkpoints it.
+
+A group is four hops to the connection's thread: look keys up, insert events, insert keys, commit
+(aiosqlite costs 40-110 µs for each). Any exception in here means that the outcome is unknown; the
+log then opens a new writer and looks at what is there.
+"""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import aiosqlite
+
+from eventstore.apply import Applied, Known
+from eventstore.connection import APPLICATION_ID, FORMAT, Row, fetch, open_writer
+from eventstore.draft import KEY_BYTES
+from eventstore.folder import FolderUnfit, make_private
+
+_INSERT_EVENTS = f"INSERT INTO events VALUES ({', '.join('?' * 12)})"
+_INSERT_KEYS = "INSERT INTO keys VALUES (?, ?)"
+
+# All keys go in as one blob: one statement for any number of them, with one parameter.
+_LOOKUP = f"""
+WITH RECURSIVE piece(at) AS (
+    SELECT 1 UNION ALL SELECT at + {KEY_BYTES} FROM piece WHERE at + {KEY_BYTES} < length(?1)
+)
+SELECT keys.digest, events.position, events.hash, events.data_hash, events.salt
+FROM piece
+CROSS JOIN keys ON keys.digest = substr(?1, piece.at, {KEY_BYTES})
+CROSS JOIN events ON events.position = keys.position
+"""
+
+CHECKPOINT_PAGES = 4096
+"""Checkpoint when about this many pages (16 MiB) wait in the WAL."""
+WAL_BYTES_MAX = 64 * 1024 * 1024
+_PAGE_BYTES = 4096
+_GROUP_PAGES = 6
+
+
+class Writer:
+    """Writes whole groups, durably, and keeps the WAL short."""
+
+    def __init__(self, connection: aiosqlite.Connection, path: Path) -> None:
+        self._connection = connection
+        self._wal = path.with_name(path.name + "-wal")
+        self._wal_pages = 0
+
+    @classmethod
+    async def open(cls, path: Path, factory: type[sqlite3.Connection]) -> Writer:
+        """Open the log's file, made new if there is none. Raises FolderUnfit, sqlite3.Error."""
+        if not path.exists():
+            make_private(path)
+        connection = await open_writer(path, factory)
+        try:
+            await _prepare(connection, path)
+        except BaseException:
+            await connection.close()
+            raise
+        return cls(connection, path)
+
+    async def fetch(self, sql: str, parameters: Sequence[Any]) -> list[Row]:
+        """Ask the writing connection itself: after a doubt, what counts is what it sees."""
+        return await fetch(self._connection, sql, parameters)
+
+    async def known(self, keys: Sequence[bytes]) -> dict[bytes, Known]:
+        """Those of the keys that are in the log, with the event first stored under each."""
+        if not keys:
+            return {}
+        rows = await self.fetch(_LOOKUP, (b"".join(keys),))
+        return {digest: Known(*first) for digest, *first in rows}
+
+    async def commit(self, applied: Applied) -> None:
+        """Write a group; when this returns, it is durable."""
+        if not applied.rows:
+            return
+        await self._connection.executemany(_INSERT_EVENTS, applied.rows)
+        if applied.keys:
+            # Sorted, they touch the leaves of the tree in order.
+            await self._connection.executemany(_INSERT_KEYS, sorted(applied.keys))
+        await self._connection.commit()
+        self._wal_pages += _pages(applied)
+
+    async def checkpoint_if_due(self, *, idle: bool) -> None:
+        """Move the WAL's pages into the database when there are many; between groups only."""
+        if self._wal_pages < CHECKPOINT_PAGES:
+            return
+        done = await self.checkpoint("PASSIVE")
+        if done and idle and self._wal.stat().st_size > WAL_BYTES_MAX:
+            await self.checkpoint("TRUNCATE")
+
+    async def checkpoint(self, mode: str) -> bool:
+        """Checkpoint; tell whether the whole WAL is in the database now (a reader may hold it)."""
+        [(busy, logged, moved)] = await self._connection.execute_fetchall(
+            f"PRAGMA wal_checkpoint({mode})"
+        )
+        done = not busy and logged == moved
+        # What a reader held back is tried again after a quarter more.
+        self._wal_pages = 0 if done else CHECKPOINT_PAGES * 3 // 4
+        return done
+
+    async def settle(self) -> None:
+        """Move the whole WAL into the database and start it anew; raise if a reader holds it.
+
+        After a failed sync the kernel may have marked pages clean that never reached the disk, and
+        a later sync of the same file then succeeds. So what is in the WAL is written once more,
+        elsewhere, and synced there, before anything is acknowledged again.
+        """
+        if not await self.checkpoint("TRUNCATE"):
+            raise sqlite3.OperationalError("a reader holds the WAL")
+
+    async def close(self) -> None:
+        """Close the connection; the last one of the file moves the WAL into it."""
+        await self._connection.close()
+
+
+def _pages(applied: Applied) -> int:
+    """About how many pages a commit put into the WAL, rather more than less.
+
+    SQLite does not tell without a checkpoint, and the file does not shrink after one. Keys are
+    random: each lands on a page of its own once their tree has more pages than the group has keys.
+    """
+    size = sum(len(event.data or b"") + 300 for event in applied.events)
+    key_pages = min(len(applied.keys), applied.head.position // 100 + 1)
+    return _GROUP_PAGES + size // _PAGE_BYTES + key_pages
+
+
+async def _prepare(connection: aiosqlite.Connection, path: Path) -> None:
+    """Make the tables in an empty file; refuse a file that is not a log of this format."""
+    [(application,)] = await connection.execute_fetchall("PRAGMA application_id")
+    [(format_,)] = await connection.execute_fetchall("PRAGMA user_version")
+    [(tables,)] = await connection.execute_fetchall("SELECT count(*) FROM sqlite_schema")
+    if (application, format_, tables) == (0, 0, 0):
+        schema = resources.files("eventstore").joinpath("schema.sql").read_text("utf-8")
+        await connection.executescript(schema)
+        await connection.execute(
+            "INSERT INTO meta VALUES ('epoch', ?), ('format', ?)", (new_epoch(), str(FORMAT))
+        )
+        await connection.commit()
+    elif application != APPLICATION_ID:
+        raise FolderUnfit(f"{path} is not a Malote log")
+    elif format_ != FORMAT:
+        raise FolderUnfit(f"{path} has format {format_}; this release reads format {FORMAT}")
+
+
+def new_epoch() -> str:
+    """A log's name, drawn anew when it is made and when a backup is restored."""
+    return secrets.token_hex(16)
