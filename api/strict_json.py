@@ -1,9 +1,9 @@
 """JSON as RFC 8259 means it and I-JSON narrows it: nothing that two readers read differently.
 
 ``json.loads`` takes NaN, lets the last of two equal keys win, takes lone surrogates (which fail
-later, in SQLite) and dies of a RecursionError on deep nesting. orjson refuses all of these but equal
-keys, takes depths up to 1,024 and rounds long integers to floats. These three are checked here on
-top of it, for the price of one regex and one walk (GUARANTEES, security row 13).
+later, in SQLite) and dies of a RecursionError on deep nesting. orjson refuses all of these but
+equal keys, takes depths up to 1,024 and rounds long integers to floats. These three are checked
+here on top of it (GUARANTEES, security row 13); a body of 1 KB takes 8 µs instead of 1.5.
 """
 
 from __future__ import annotations
@@ -17,8 +17,6 @@ DEPTH_MAX = 64
 _INT_MIN, _INT_MAX = -(2**63), 2**63 - 1
 _CONTAINERS = (dict, list)
 
-# Possessive, so that three megabytes of escapes leave nothing to backtrack into.
-_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 # 19 digits are the first that can leave the range of 64 bits. The whole number, or the digits after
 # a decimal point would look like an integer.
 _LONG_NUMBER = re.compile(rb"[0-9.eE+-]{19,}")
@@ -39,17 +37,24 @@ def loads(body: bytes, *, depth_max: int = DEPTH_MAX) -> Any:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise StrictJsonError(error.msg) from None
-    # The grammar holds, so what is left outside of strings is structure, numbers and literals.
-    bare = _STRING.sub(b"", body)
+    bare = _outside_of_strings(body)
     _check_integers(bare)
+    # Each member has one colon; of two with equal keys only one is in the value.
     if bare.count(b":") != _count_members(value, depth_max):
         raise StrictJsonError("equal keys in one object")
     return value
 
 
+def _outside_of_strings(body: bytes) -> bytes:
+    """Structure, numbers and literals of a text whose grammar holds."""
+    # Without its escaped backslashes and quotes, in this order, every quote bounds a string.
+    quotes_only = body.replace(rb"\\", b"").replace(rb"\"", b"")
+    return b"".join(quotes_only.split(b'"')[::2])
+
+
 def _check_integers(bare: bytes) -> None:
     for number in _LONG_NUMBER.findall(bare):
-        if any(mark in number for mark in b".eE"):
+        if not number.lstrip(b"-").isdigit():
             continue
         if len(number) > len("-9223372036854775808") or not _INT_MIN <= int(number) <= _INT_MAX:
             raise StrictJsonError("an integer beyond 64 bits")

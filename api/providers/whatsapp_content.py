@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Literal, get_args
 
-from api.providers.node import Node
+from api.providers.node import Malformed, Node
 from eventstore.events import (
     Contacts,
     Content,
@@ -99,7 +99,10 @@ def _location(message: Node) -> Content:
 
 
 def _contacts(message: Node) -> Content:
-    return Contacts(tuple(_shared_contact(card) for card in message.member("contacts").elements()))
+    cards = message.member("contacts")
+    if not cards.value:
+        raise Malformed(cards.path, "no contacts")
+    return Contacts(tuple(_shared_contact(card) for card in cards.elements()))
 
 
 def _shared_contact(card: Node) -> SharedContact:
