@@ -24,7 +24,7 @@ class AckPlan:
         self._sent: deque[Cursor] = deque()
         self._wanted: Cursor | None = None
         self._acked_at = float("-inf")
-        self._frames = 0
+        self._events = 0
         self._bytes = 0
 
     @property
@@ -37,9 +37,9 @@ class AckPlan:
         if not self._sent or cursor.position > self._sent[-1].position:
             self._sent.append(cursor)
 
-    def weighed(self, size: int) -> None:
-        """A frame of ``size`` bytes has taken its part of the window."""
-        self._frames += 1
+    def weighed(self, events: int, size: int) -> None:
+        """A frame with so many events, of ``size`` bytes, has taken its part of the window."""
+        self._events += events
         self._bytes += size
 
     def reset(self) -> None:
@@ -57,7 +57,7 @@ class AckPlan:
         """When the next ack should go out; None while there is nothing to say."""
         if self._wanted is None:
             return None
-        pressing = self._frames * 2 >= self._window.frames or self._bytes * 2 >= self._window.bytes
+        pressing = self._events * 2 >= self._window.frames or self._bytes * 2 >= self._window.bytes
         return self._acked_at + (ACK_INTERVAL_MIN_S if pressing else ACK_INTERVAL_S)
 
     def take(self, now: float) -> Cursor | None:
@@ -67,5 +67,5 @@ class AckPlan:
             return None
         while self._sent.popleft() != cursor:
             pass
-        self._acked_at, self._frames, self._bytes = now, 0, 0
+        self._acked_at, self._events, self._bytes = now, 0, 0
         return cursor

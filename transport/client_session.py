@@ -1,39 +1,27 @@
 """The client's side of one subscription: no socket, no clock, no task (PROTOCOL section 3).
 
-The session is told what happened and asked what to do. One session lives as long as the
+The session is told what happened and asked what to do: :attr:`link`, :attr:`deadline`,
+:attr:`retry_at`, :attr:`error`, :meth:`frames_to_send`. One session lives as long as the
 application's loop, through any number of links::
 
-    link   DOWN --connecting--> OPENING --opened--> OPEN --lost, or its own verdict--> DOWN
+    link   DOWN --connecting--> OPENING --opened--> OPEN --lost, or dropped by us--> DOWN
     state  CONNECTING -> CATCHING_UP -> LIVE -> RECONNECTING -> CATCHING_UP ... -> CLOSED
 
-Four cursors, in this order whenever no reset is under way:
+* A link is dropped by us when a frame does not follow what came before it, when the server falls
+  silent, and when an event that a ``ping`` has shown does not come. The next ``hello`` repairs it.
+* CLOSED is final: left by the application, or with :attr:`error`, never silently.
 
-    durable   what the application stored: ``hello`` carries it, nothing beyond it is acknowledged
-    finished  what the application handled
-    in hand   the one item the application is handling
-    received  the end of the buffer: the next ``events`` frame must follow it
-
-Rules:
-
-* A frame is applied only if it follows ``received``; what overlaps is dropped by position; what
-  lies ahead, or is of another history, ends the link, and the next ``hello`` asks again (G9).
-* A link that ends takes the buffer with it. Nothing is lost by that: it was not acknowledged. The
-  item in hand stays in hand and is not handed out again when it is delivered again (G8).
-* Only a cursor that came over the present link is acknowledged on it, so never one of a history
-  that a ``reset`` has ended.
+What came, and what of it may be acknowledged, is :class:`~transport.intake.Intake`'s business.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from datetime import datetime
 from enum import Enum
-from itertools import pairwise
-from typing import TypeAlias, assert_never
+from typing import assert_never
 
 from eventstore.cursor import Cursor
-from transport.ack_plan import AckPlan
 from transport.backoff import Backoff
 from transport.client_errors import GaveUp
 from transport.frames import (
@@ -55,15 +43,12 @@ from transport.frames import (
     Welcome,
     Window,
 )
-from transport.inbox_event import InboxEvent
+from transport.intake import Intake
 from transport.link_end import LinkEnd, stop_reason
 
 WELCOME_TIMEOUT_S = 10.0
 STEADY_AFTER_S = 30.0
 """A link that held this long was a good one, whatever ended it."""
-
-Item: TypeAlias = InboxEvent | Reset | Skipped
-"""What the application is to learn, in order."""
 
 
 class State(Enum):
@@ -85,7 +70,10 @@ class Link(Enum):
 
 
 class ClientSession:
-    """Told frames, links and the time (seconds, monotonic); asked for frames, items, deadlines."""
+    """Told frames, links and the time (seconds, monotonic); asked for frames, items, deadlines.
+
+    ``cursor`` is what the application has stored, ``random`` returns numbers in [0, 1).
+    """
 
     def __init__(
         self,
@@ -99,6 +87,7 @@ class ClientSession:
     ) -> None:
         self.state = State.CONNECTING
         self.link = Link.DOWN
+        self.intake = Intake(cursor, window)
         self.error: Exception | None = None
         self.retry_at: float | None = None
         self.quality: Quality | None = None
@@ -110,26 +99,18 @@ class ClientSession:
         self._backoff = backoff
         self._attempts_max = attempts_max
         self._attempts = 0
-        self._unwelcome = False
-        self._durable = cursor
-        self._finished = cursor
-        self._in_hand: Item | None = None
-        self._received = cursor
-        self._buffer: deque[Item] = deque()
+        self._sent_away = False
         self._outgoing: list[ClientFrame] = []
         self._forget_link()
 
     def _forget_link(self) -> None:
         self._welcome: Welcome | None = None
-        self._reset_to: Cursor | None = None
         self._missing: Cursor | None = None
         self._missing_until = 0.0
         self._heard_at = 0.0
         self._opened_at = 0.0
-        self._acks = AckPlan(self._window)
         self._outgoing.clear()
-        self._buffer.clear()
-        self._received = self._finished if self._in_hand is None else self._in_hand.cursor
+        self.intake.forget_link()
 
     # --- the link ------------------------------------------------------------------------------
 
@@ -146,17 +127,17 @@ class ClientSession:
         assert self.link is Link.OPENING
         self.link = Link.OPEN
         self._opened_at = self._heard_at = now
-        self._outgoing.append(Hello(token, self._device, self._durable, self._window))
+        self._outgoing.append(Hello(token, self._device, self.intake.durable, self._window))
 
     def lost(self, end: LinkEnd, now: float) -> None:
-        """The link ended, or did not come about; a link that was given up already is no news."""
+        """The link ended, or did not come about; of a link that is down already it is no news."""
         if self.link is Link.DOWN:
             return
         if self.link is Link.OPEN and now - self._opened_at >= STEADY_AFTER_S:
             self._attempts = 0
-        # A close in 4000-4499 may come after every `live` (two programs that are one device and
-        # replace each other): it takes a link that holds, not just `live`, to be patient no more.
-        self._unwelcome = 4000 <= end.code <= 4499
+        # Two programs that are one device replace each other after each `live`: whoever was sent
+        # away (4000-4499) stays patient until a link holds, or the two would race for ever.
+        self._sent_away = 4000 <= end.code <= 4499
         self.link = Link.DOWN
         self._forget_link()
         if self.state is not State.CLOSED:
@@ -177,6 +158,10 @@ class ClientSession:
             return None
         return GaveUp(end.code if end.status is None else end.status, end.reason)
 
+    def drop(self, reason: str, now: float) -> None:
+        """End the link from this side; the cursor decides what the next one brings."""
+        self.lost(LinkEnd(reason=reason), now)
+
     def fail(self, error: Exception) -> None:
         """Stop for good; the application is to see this error."""
         self.state = State.CLOSED
@@ -187,20 +172,28 @@ class ClientSession:
         self._acknowledge(now)
         self.state = State.CLOSED
 
+    def refresh(self, token: str) -> None:
+        """Renew the token on the open link; without one, the next hello brings it."""
+        if self.link is Link.OPEN:
+            self._outgoing.append(Refresh(token))
+
+    def frames_to_send(self) -> list[ClientFrame]:
+        """What to write now, in order; asking takes it."""
+        frames, self._outgoing = self._outgoing, []
+        return frames
+
     # --- what the server says ------------------------------------------------------------------
 
     def receive(self, frame: ServerFrame | None, size: int, now: float) -> None:
         """Take one frame of ``size`` bytes; None is one of a newer protocol, and a sign of life."""
+        if self.link is not Link.OPEN:
+            return  # it was on its way when we gave the link up
         self._heard_at = now
         try:
             if frame is not None:
                 self._dispatch(frame, size, now)
         except FrameError as error:
-            self.give_up(error.reason, now)
-
-    def give_up(self, reason: str, now: float) -> None:
-        """End the link from this side; the cursor decides what the next one brings."""
-        self.lost(LinkEnd(reason=reason), now)
+            self.drop(error.reason, now)
 
     def _dispatch(self, frame: ServerFrame, size: int, now: float) -> None:
         if self._welcome is None and not isinstance(frame, Welcome | Bye | Error):
@@ -210,21 +203,19 @@ class ClientSession:
                 self._on_welcome(frame)
             case Events():
                 self._on_events(frame, size)
-                self._plan_ack()
             case Live():
                 self._on_live(frame)
             case Skipped():
-                self._on_skipped(frame)
+                self.intake.take_skipped(frame)
             case Reset():
-                self._on_reset(frame)
+                self.intake.take_reset(frame)
             case Ping():
                 self._on_ping(frame, now)
             case Bye():
                 retry_after_s = (frame.retry_after_ms or 0) / 1000
-                end = LinkEnd(frame.code, frame.reason, retry_after_s=retry_after_s)
-                self.lost(end, now)
+                self.lost(LinkEnd(frame.code, frame.reason, retry_after_s=retry_after_s), now)
             case Error():
-                pass  # the connection lives; whoever moves the bytes writes it down
+                pass  # the link lives; whoever moves the bytes has written it down
             case _:
                 assert_never(frame)
 
@@ -235,79 +226,33 @@ class ClientSession:
         self.state = State.CATCHING_UP
         resume = frame.resume
         if resume.outcome == "reset":
-            self._on_reset(Reset(resume.cursor, resume.reason or "history_differs"))
-        elif self._durable is None:
-            # From here on this is our cursor: a second `hello` without one would begin at a later
-            # head, and what lies between would be lost silently.
-            self._durable = self._finished = self._received = resume.cursor
+            self.intake.take_reset(Reset(resume.cursor, resume.reason or "history_differs"))
+        else:
+            self.intake.begin(resume.cursor)
 
     def _on_events(self, frame: Events, size: int) -> None:
-        events = [InboxEvent.from_wire(wire) for wire in frame.events]
-        last = self._follow(frame.after)
-        positions = [frame.after.position, *(event.position for event in events)]
-        if any(a >= b for a, b in pairwise(positions)):
-            raise FrameError("events out of order")
-        self._acks.weighed(size)
-        for event in events:
-            self._acks.came(event.cursor)
-            if event.position > last.position:
-                self._buffer.append(event)
-        if frame.cursor.position > last.position:
-            self._received = frame.cursor
+        events = self.intake.take_events(frame, size)
         if events and self.state is State.LIVE:
             self.synced_at = events[-1].time
 
-    def _follow(self, after: Cursor) -> Cursor:
-        """The end of what we have, if something after ``after`` follows it or overlaps with it."""
-        last = self._received
-        assert last is not None
-        if after.epoch != last.epoch or (after.position == last.position and after != last):
-            raise FrameError("events of another history")
-        if after.position > last.position:
-            raise FrameError("a gap in the events")
-        return last
-
     def _on_live(self, frame: Live) -> None:
-        self._follow(frame.cursor)
+        self.intake.follows(frame.cursor)
         self.state = State.LIVE
         self.synced_at = datetime.fromisoformat(frame.time)
-        if not self._unwelcome:
+        if not self._sent_away:
             self._attempts = 0
 
-    def _on_skipped(self, frame: Skipped) -> None:
-        last = self._follow(frame.after)
-        if frame.cursor.position > last.position:
-            self._buffer.append(frame)
-            self._received = frame.cursor
-        self._acks.came(frame.cursor)
-        self._plan_ack()
-
-    def _on_reset(self, frame: Reset) -> None:
-        if self._reset_to == frame.cursor:
-            return  # the welcome has said so already
-        self._reset_to = self._received = frame.cursor
-        self._buffer.clear()
-        self._buffer.append(frame)
-        self._acks.reset()
-        self._acks.came(frame.cursor)
-
     def _on_ping(self, frame: Ping, now: float) -> None:
-        self._outgoing.append(Pong(frame.id))
-        self.quality = frame.quality
-        self.rtt_ms = frame.rtt_ms
         assert self._welcome is not None
+        self._outgoing.append(Pong(frame.id))
+        self.quality, self.rtt_ms = frame.quality, frame.rtt_ms
         if self._missing is None and self._lacks(frame.cursor):
-            # Not at once: the event may be on its way behind this very ping.
+            # Not believed at once: the event may be on its way behind this very ping.
             self._missing = frame.cursor
             self._missing_until = now + self._welcome.heartbeat.timeout_ms / 1000
 
     def _lacks(self, cursor: Cursor) -> bool:
-        """Whether the server has shown an event that a complete stream would have brought."""
-        last = self._received
-        assert last is not None
-        if self.state is not State.LIVE or self._acks.outstanding:
-            return False  # behind, or the window may be full: the server owes us nothing yet
-        return cursor.epoch != last.epoch or cursor.position > last.position
+        return self.state is State.LIVE and self.intake.lacks(cursor)
 
     # --- time ----------------------------------------------------------------------------------
 
@@ -326,7 +271,7 @@ class ClientSession:
         moments = [self._silent_at]
         if self._missing is not None:
             moments.append(self._missing_until)
-        if (due_at := self._acks.due_at) is not None:
+        if (due_at := self.intake.acks.due_at) is not None:
             moments.append(due_at)
         return min(moments)
 
@@ -334,63 +279,16 @@ class ClientSession:
         """Let time pass: an ack falls due, a link is found dead, a gap is believed."""
         if self.link is not Link.OPEN:
             return
+        if (due_at := self.intake.acks.due_at) is not None and now >= due_at:
+            self._acknowledge(now)
         if now >= self._silent_at:
-            self.give_up("the server has fallen silent", now)
+            self.drop("the server has fallen silent", now)
         elif self._missing is not None and now >= self._missing_until:
             missing, self._missing = self._missing, None
             if self._lacks(missing):
-                self.give_up("an event the server has did not come", now)
-        if (due_at := self._acks.due_at) is not None and now >= due_at:
-            self._acknowledge(now)
-
-    # --- what the application does -------------------------------------------------------------
-
-    def take(self) -> Item | None:
-        """Hand out the next item; it is in hand until it is finished or put back."""
-        assert self._in_hand is None
-        if self._buffer:
-            self._in_hand = self._buffer.popleft()
-        return self._in_hand
-
-    @property
-    def in_hand(self) -> Item | None:
-        """What the application is handling."""
-        return self._in_hand
-
-    def finish(self) -> Cursor | None:
-        """The item in hand is handled. The answer is how far the application is now."""
-        if self._in_hand is not None:
-            self._finished = self._in_hand.cursor
-            self._in_hand = None
-        return self._finished
-
-    def put_back(self) -> None:
-        """The item in hand was not handled; it comes again, first."""
-        if self._in_hand is not None:
-            self._buffer.appendleft(self._in_hand)
-            self._in_hand = None
-
-    def stored(self, cursor: Cursor | None) -> None:
-        """The application's store has this cursor, safe from a crash."""
-        if cursor is not None:
-            self._durable = cursor
-            self._plan_ack()
-
-    def refresh(self, token: str) -> None:
-        """Renew the token on the open link; without one, the next hello brings it."""
-        if self.link is Link.OPEN:
-            self._outgoing.append(Refresh(token))
-
-    def _plan_ack(self) -> None:
-        if self._durable is not None:
-            self._acks.want(self._durable)
+                self.drop("an event that the server has did not come", now)
 
     def _acknowledge(self, now: float) -> None:
-        cursor = self._acks.take(now)
+        cursor = self.intake.acks.take(now)
         if cursor is not None:
             self._outgoing.append(Ack(cursor))
-
-    def frames_to_send(self) -> list[ClientFrame]:
-        """What to write now, in order; asking takes it."""
-        frames, self._outgoing = self._outgoing, []
-        return frames
