@@ -9,6 +9,7 @@ from __future__ import annotations
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, get_args
 
 import orjson
@@ -34,7 +35,13 @@ class EventUnknown(ValueError):
 def time_text(microseconds: int) -> str:
     """RFC 3339 in UTC with microseconds, from µs since the Unix epoch."""
     seconds, fraction = divmod(microseconds, 1_000_000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{fraction:06d}Z"
+    return f"{_second_text(seconds)}.{fraction:06d}Z"
+
+
+# Formatting the second is most of the cost of encode_recorded, and neighbours in the log share it.
+@lru_cache(maxsize=256)
+def _second_text(seconds: int) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
 def _datetime_text(value: datetime) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from hashlib import sha256
 
 from attrs import frozen
@@ -10,6 +11,7 @@ from eventstore.events import Event
 
 KEY_BYTES = 16
 HEADER_FIELD_CHARS_MAX = 200
+_HEADER_FIELD = re.compile(rf"[^\n\0\ud800-\udfff]{{1,{HEADER_FIELD_CHARS_MAX}}}").fullmatch
 
 
 def idempotency_key(inbox: str, kind: str, *ids: str) -> bytes:
@@ -40,10 +42,13 @@ class Draft:
     cause: int | None = None
 
     def __attrs_post_init__(self) -> None:
-        # The canonical header (eventstore/chain.py) is unambiguous only because of this.
+        # The canonical header (eventstore/chain.py) is unambiguous only because of this, and a lone
+        # surrogate or a NUL, which SQLite would cut a text at, would fail a whole group.
         for value in (self.stream, self.conversation, self.correlation_id):
-            if value is not None and ("\n" in value or len(value) > HEADER_FIELD_CHARS_MAX):
-                raise ValueError(f"a line feed, or over {HEADER_FIELD_CHARS_MAX} characters")
+            if value is not None and not _HEADER_FIELD(value):
+                raise ValueError("empty, too long, or with a line feed, NUL or lone surrogate")
+        if self.key is not None and len(self.key) != KEY_BYTES:
+            raise ValueError(f"a key has {KEY_BYTES} bytes")
 
 
 @frozen

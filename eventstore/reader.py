@@ -7,6 +7,8 @@ from heapq import merge
 from itertools import islice
 from typing import Any
 
+import orjson
+
 from eventstore.apply import Head
 from eventstore.connection import Fetch
 from eventstore.events import RecordedEvent
@@ -24,17 +26,40 @@ _VISIBLE = "stream GLOB 'inbox:*' AND type NOT GLOB 'webhook.*'"
 _INBOXES_A_QUERY = 200
 """SQLite joins at most 500 SELECTs with UNION ALL."""
 
-# Rows are taken as long as those before them weigh less than the bound: one always fits.
-_WEIGHED_PAGE = f"""
-WITH page AS ({{positions}}),
+# A page comes as one row of JSON. The sqlite3 module gives the GIL away at every row, and takes up to
+# 5 ms to have it back from a busy event loop: 500 rows took 390 ms beside one, this takes 18 ms.
+# Events are taken as long as those before them weigh less than the bound: one always fits.
+_PAGE = """
+WITH page AS ({positions}),
 weighed AS (
     SELECT position, sum(ifnull(length(data), 0)) OVER (ORDER BY position)
         - ifnull(length(data), 0) AS before
     FROM page JOIN events USING (position)
-)
-SELECT {EVENT_COLUMNS} FROM weighed JOIN events USING (position)
-WHERE before < ? ORDER BY position
+),
+cut AS (SELECT events.* FROM weighed JOIN events USING (position) WHERE before < ? ORDER BY position)
+SELECT CAST(json_group_array(json_array(
+    position, recorded_at, stream, conversation, type, version, CAST(data AS TEXT),
+    correlation_id, causation_id, hex(hash)
+)) AS BLOB) FROM cut
 """
+
+
+async def _page(
+    fetch: Fetch, positions: str, parameters: Sequence[Any], bytes_max: int
+) -> list[RecordedEvent]:
+    """The events at the positions that a query gives, in order, up to a weight."""
+    [(rows,)] = await fetch(_PAGE.format(positions=positions), (*parameters, bytes_max))
+    return [_recorded(*row) for row in orjson.loads(rows)]
+
+
+def _recorded(
+    position: int, recorded_at: int, stream: str, conversation: str | None, type_: str, version: int,
+    data: str | None, correlation_id: str | None, causation_id: int | None, hash_: str,
+) -> RecordedEvent:  # fmt: skip
+    return RecordedEvent(
+        position, recorded_at, stream, conversation, type_, version,
+        None if data is None else data.encode(), correlation_id, causation_id, bytes.fromhex(hash_),
+    )  # fmt: skip
 
 
 async def epoch(fetch: Fetch) -> str:
@@ -74,10 +99,16 @@ async def page(
         named = sorted(streams)
         where += f" AND stream IN ({', '.join('?' * len(named))})"
     positions = f"SELECT position FROM events WHERE {where} ORDER BY position LIMIT ?"
-    rows = await fetch(
-        _WEIGHED_PAGE.format(positions=positions), (*parameters, *named, limit, bytes_max)
+    return await _page(
+        fetch,
+        positions,
+        (
+            *parameters,
+            *named,
+            limit,
+        ),
+        bytes_max,
     )
-    return [RecordedEvent(*row) for row in rows]
 
 
 async def visible_page(
@@ -101,8 +132,15 @@ async def _visible_page(
     parameters: list[Any] = []
     for stream in streams:
         parameters += (stream, after, limit)
-    rows = await fetch(_WEIGHED_PAGE.format(positions=positions), (*parameters, limit, bytes_max))
-    return [RecordedEvent(*row) for row in rows]
+    return await _page(
+        fetch,
+        positions,
+        (
+            *parameters,
+            limit,
+        ),
+        bytes_max,
+    )
 
 
 async def visible_count(fetch: Fetch, after: int, inboxes: Collection[str], most: int) -> int:
@@ -141,8 +179,15 @@ async def visible_everywhere(
     positions = (
         f"SELECT position FROM events WHERE position > ? AND {_VISIBLE} ORDER BY position LIMIT ?"
     )
-    rows = await fetch(_WEIGHED_PAGE.format(positions=positions), (after, limit, bytes_max))
-    return [RecordedEvent(*row) for row in rows]
+    return await _page(
+        fetch,
+        positions,
+        (
+            after,
+            limit,
+        ),
+        bytes_max,
+    )
 
 
 async def recheck(fetch: Fetch, after: int, limit: int) -> tuple[Head, list[RecordedEvent]]:

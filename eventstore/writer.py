@@ -15,16 +15,28 @@ from pathlib import Path
 from typing import Any
 
 import aiosqlite
+import orjson
 
 from eventstore.apply import Applied, Known
 from eventstore.connection import APPLICATION_ID, FORMAT, Row, fetch, open_writer
 from eventstore.draft import KEY_BYTES
 from eventstore.folder import FolderUnfit, make_private
 
-_INSERT_EVENTS = f"INSERT INTO events VALUES ({', '.join('?' * 12)})"
-_INSERT_KEYS = "INSERT INTO keys VALUES (?, ?)"
-
-# All keys go in as one blob: one statement for any number of them, with one parameter.
+# A group goes in by one statement with few parameters, and so does a lookup. The sqlite3 module
+# gives the GIL away at every step, and takes up to 5 ms to have it back from a busy event loop:
+# executemany of 1,000 rows, 4 ms by itself, took 1,700 ms beside one, this takes 14 ms.
+_INSERT_EVENTS = """
+INSERT INTO events SELECT
+    row.value ->> 0, row.value ->> 1, row.value ->> 2, row.value ->> 3, row.value ->> 4,
+    row.value ->> 5, substr(?2, row.value ->> 6, row.value ->> 7),
+    substr(?3, row.key * 80 + 1, 32), substr(?3, row.key * 80 + 33, 16),
+    row.value ->> 8, row.value ->> 9, substr(?3, row.key * 80 + 49, 32)
+FROM json_each(?1) AS row
+"""
+_INSERT_KEYS = f"""
+INSERT INTO keys SELECT substr(?2, row.key * {KEY_BYTES} + 1, {KEY_BYTES}), row.value
+FROM json_each(?1) AS row
+"""
 _LOOKUP = f"""
 WITH RECURSIVE piece(at) AS (
     SELECT 1 UNION ALL SELECT at + {KEY_BYTES} FROM piece WHERE at + {KEY_BYTES} < length(?1)
@@ -78,10 +90,9 @@ class Writer:
         """Write a group; when this returns, it is durable."""
         if not applied.rows:
             return
-        await self._connection.executemany(_INSERT_EVENTS, applied.rows)
+        await self._connection.execute(_INSERT_EVENTS, _packed_events(applied))
         if applied.keys:
-            # Sorted, they touch the leaves of the tree in order.
-            await self._connection.executemany(_INSERT_KEYS, sorted(applied.keys))
+            await self._connection.execute(_INSERT_KEYS, _packed_keys(applied))
         await self._connection.commit()
         self._wal_pages += _pages(applied)
 
@@ -116,6 +127,29 @@ class Writer:
     async def close(self) -> None:
         """Close the connection; the last one of the file moves the WAL into it."""
         await self._connection.close()
+
+
+def _packed_events(applied: Applied) -> tuple[str, bytes, bytes]:
+    """Envelopes as JSON, with where their data begins and ends; all data; all hashes and salts."""
+    envelopes: list[tuple[object, ...]] = []
+    data: list[bytes] = []
+    hashes: list[bytes] = []
+    start = 1
+    for row in applied.rows:
+        size = len(row[6])
+        envelopes.append((*row[:6], start, size, row[9], row[10]))
+        data.append(row[6])
+        hashes += (row[7], row[8], row[11])
+        start += size
+    return orjson.dumps(envelopes).decode(), b"".join(data), b"".join(hashes)
+
+
+def _packed_keys(applied: Applied) -> tuple[str, bytes]:
+    """Positions as JSON, and all keys; sorted, so that they touch the leaves of the tree in order."""
+    keys = sorted(applied.keys)
+    return orjson.dumps([position for _, position in keys]).decode(), b"".join(
+        key for key, _ in keys
+    )
 
 
 def _pages(applied: Applied) -> int:
