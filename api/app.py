@@ -1,0 +1,76 @@
+"""``create_app(settings)``: the routes, the middleware and the lifespan; the wiring, all of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TypeAlias
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.routing import Route
+
+from api import problems
+from api.auth import ANYONE_INSIDE, WRITERS, only
+from api.control import serve_control
+from api.house import House, State, open_house
+from api.middleware import Answers, Hosts
+from api.routes import conversations, events, health, sync, webhooks
+from api.settings import Settings
+from eventstore.log import LogUnavailable
+
+Lifespan: TypeAlias = Callable[[Starlette], AbstractAsyncContextManager[State]]
+
+ROUTES = (
+    Route("/webhooks/{inbox}", webhooks.receive, methods=["POST"]),
+    Route("/webhooks/{inbox}", webhooks.challenge, methods=["GET"]),
+    Route("/v1/sync", only(ANYONE_INSIDE, sync.get_sync)),
+    Route("/v1/conversations", only(ANYONE_INSIDE, conversations.get_conversations)),
+    Route("/v1/conversations/{id}", only(ANYONE_INSIDE, conversations.get_one)),
+    Route("/v1/conversations/{id}/messages", only(ANYONE_INSIDE, conversations.get_messages)),
+    Route("/v1/conversations/{id}/read", only(WRITERS, conversations.post_read), methods=["POST"]),
+    Route("/v1/events", only(ANYONE_INSIDE, events.get_events)),
+    Route("/livez", health.livez),
+    Route("/readyz", health.readyz),
+)
+
+EXCEPTION_HANDLERS = {
+    problems.Problem: problems.answer_problem,
+    LogUnavailable: problems.answer_log_unavailable,
+    HTTPException: problems.answer_http_exception,
+}
+
+
+def create_app(settings: Settings, house: House | None = None) -> Starlette:
+    """The ASGI application.
+
+    Its lifespan opens the data folder and lets it go again; or it serves a ``house`` that the
+    caller has opened and will close, as ``malote serve`` does in order to fail with one clear line.
+    """
+    app = Starlette(
+        routes=ROUTES,
+        middleware=(Middleware(Answers), Middleware(Hosts, allowed=settings.hosts)),
+        exception_handlers=EXCEPTION_HANDLERS,
+        lifespan=_opening(settings) if house is None else _given(house),
+    )
+    app.router.redirect_slashes = False  # a redirected POST would lose its body, or its signature
+    return app
+
+
+def _opening(settings: Settings) -> Lifespan:
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[State]:
+        async with open_house(settings) as house, serve_control(house.records, settings.data):
+            yield State(house=house)
+
+    return lifespan
+
+
+def _given(house: House) -> Lifespan:
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[State]:
+        async with serve_control(house.records, house.settings.data):
+            yield State(house=house)
+
+    return lifespan

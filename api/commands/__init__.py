@@ -1,0 +1,39 @@
+"""The command line. Each verb is a file of its own; the tuple below is all there is."""
+
+from __future__ import annotations
+
+import click
+
+from api.commands.backup import backup, restore
+from api.commands.inbox import inbox
+from api.commands.rebuild import rebuild
+from api.commands.serve import serve
+from api.commands.simulate import simulate
+from api.commands.tail import tail
+from api.commands.token import token
+from api.commands.user import user
+from api.commands.verify import verify
+from api.house import RELEASE
+
+COMMANDS: tuple[click.Command, ...] = (
+    serve,
+    inbox,
+    user,
+    token,
+    tail,
+    verify,
+    rebuild,
+    backup,
+    restore,
+    simulate,
+)
+
+
+@click.group()
+@click.version_option(RELEASE, prog_name="malote")
+def main() -> None:
+    """A self-hosted real-time inbox on one event log. MALOTE_DATA names its folder."""
+
+
+for command in COMMANDS:
+    main.add_command(command)

@@ -1,0 +1,211 @@
+"""What a running server holds open, in which order it opens, and how it goes.
+
+:class:`Records` is the part that needs no network: log, projections, keyring. The command line
+opens it alone when no server runs. :class:`House` adds delivery and the tasks that keep both going.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, TypedDict
+
+import structlog
+from attrs import define, field, frozen
+
+from api.auth import Gate
+from api.keyring import FILE_NAME, Keyring, KeyringDamaged
+from api.settings import Settings
+from eventstore.draft import Draft, Receipt
+from eventstore.events import RecordedEvent, ServerStarted, ServerStopped
+from eventstore.folder import FolderLocked, FolderUnfit
+from eventstore.log import EventLog, LogUnavailable, wall_clock_us
+from projections.access import Access
+from projections.projector import Projector
+from transport.hub import Hub
+
+RELEASE = version("malote")
+PROJECTIONS_FILE = "projections.db"
+PROGRESS_EVERY_S = 1.0
+
+_log = structlog.get_logger()
+
+
+@frozen
+class Records:
+    """The log, what is derived from it, and the secrets beside it."""
+
+    log: EventLog
+    projector: Projector
+    keyring: Keyring
+
+    async def record(self, *drafts: Draft) -> list[Receipt]:
+        """Append, and wait until the projections show it: read your own writes."""
+        receipts = await self.log.append(drafts)
+        await self.projector.wait_for(max(receipt.position for receipt in receipts))
+        return receipts
+
+
+@define
+class Tasks:
+    """Tasks that ought to run for as long as the house stands, and which of them did not."""
+
+    failed: set[str] = field(factory=set)
+    _running: dict[str, asyncio.Task[None]] = field(factory=dict)
+
+    def start(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        """Run ``work``; its end before :meth:`stop` is a failure that readiness shows."""
+        self._running[name] = asyncio.create_task(self._watch(name, work), name=f"malote {name}")
+
+    async def _watch(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            _log.exception("task crashed", task=name)
+        self.failed.add(name)
+
+    async def stop(self) -> None:
+        """Cancel them and wait until they are gone."""
+        for task in self._running.values():
+            task.cancel()
+        await asyncio.gather(*self._running.values(), return_exceptions=True)
+        self._running.clear()
+
+
+@define
+class Progress:
+    """Says how far the projections are at the start: nothing about a short one, then at times."""
+
+    _told_at: float = field(factory=time.monotonic)
+
+    def __call__(self, name: str, position: int, head: int) -> None:
+        """Called after each page."""
+        if time.monotonic() - self._told_at >= PROGRESS_EVERY_S:
+            self._told_at = time.monotonic()
+            _log.info("folding the log", projection=name, position=position, head=head)
+
+
+class CannotOpen(Exception):
+    """The data folder cannot be served from; the message says why in one line."""
+
+
+@contextmanager
+def _opening(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except (FolderLocked, FolderUnfit, LogUnavailable, KeyringDamaged) as trouble:
+        raise CannotOpen(f"{folder}: {trouble}") from trouble
+    except (OSError, sqlite3.Error) as trouble:
+        raise CannotOpen(f"{folder} cannot be opened: {trouble}") from trouble
+
+
+@asynccontextmanager
+async def open_records(folder: Path) -> AsyncIterator[tuple[Records, Tasks]]:
+    """Open the data folder, folding in the background; closed in the reverse order.
+
+    Each step is on the stack before the next begins: aiosqlite's threads are not daemons, and one
+    that a failed start left open would keep the process from ending.
+    Raises :class:`CannotOpen`.
+    """
+    async with AsyncExitStack() as stack:
+        with _opening(folder):
+            log = await EventLog.open(folder)
+            stack.push_async_callback(log.close)
+            keyring = Keyring(folder / FILE_NAME)
+            projector = await Projector.open(folder / PROJECTIONS_FILE, log, on_progress=Progress())
+            stack.push_async_callback(projector.close)
+        tasks = Tasks()
+        stack.push_async_callback(tasks.stop)
+        log.on_commit = lambda _: projector.wake()
+        tasks.start("projector", projector.run())
+        projector.wake()
+        yield Records(log, projector, keyring), tasks
+
+
+@define
+class House:
+    """Everything a request may need. ``stopping`` is set when the server begins to go."""
+
+    settings: Settings
+    records: Records
+    hub: Hub
+    gate: Gate
+    tasks: Tasks
+    boot: str
+    stopping: asyncio.Event = field(factory=asyncio.Event)
+
+    @property
+    def log(self) -> EventLog:
+        """The one event log."""
+        return self.records.log
+
+    @property
+    def projector(self) -> Projector:
+        """The rows derived from the log."""
+        return self.records.projector
+
+    def troubles(self) -> dict[str, str]:
+        """Why the server should get no new clients, by part; empty when all is well."""
+        found = dict.fromkeys(self.tasks.failed, "crashed")
+        if self.stopping.is_set():
+            found["server"] = "stopping"
+        if not self.log.writable:
+            found["log"] = "takes no events"
+        return found
+
+    async def retire(self) -> None:
+        """Begin to go: not ready, streams end, sessions are told 1012. Safe to call twice."""
+        if not self.stopping.is_set():
+            self.stopping.set()
+            await self.hub.shutdown()
+
+
+class State(TypedDict):
+    """What the lifespan yields; a request finds it at ``request.state``."""
+
+    house: House
+
+
+@asynccontextmanager
+async def open_house(settings: Settings) -> AsyncIterator[House]:
+    """A house in working order: recorded as started, and as stopped at the end."""
+    boot = secrets.token_hex(16)
+    async with open_records(settings.data) as (records, tasks):
+        hub = Hub(records.log, boot=boot)
+        secret = settings.jwt_secret
+        gate = Gate(
+            records.keyring,
+            lambda: records.projector.access,
+            clock=wall_clock_us,
+            jwt_secret=str(secret) if secret is not None else None,
+        )
+        house = House(settings, records, hub, gate, tasks, boot)
+        _wire(house)
+        tasks.start("hub", hub.run())
+        await records.record(Draft("system", ServerStarted(boot=boot, release=RELEASE)))
+        try:
+            yield house
+        finally:
+            await house.retire()
+            with suppress(LogUnavailable):  # the next start closes this boot's sessions anyway
+                await records.log.append([Draft("system", ServerStopped(boot=boot))])
+
+
+def _wire(house: House) -> None:
+    def committed(events: Sequence[RecordedEvent]) -> None:
+        house.projector.wake()
+        house.hub.committed(events)
+
+    def access_changed(_: Access) -> None:
+        house.hub.regrant(house.gate.judge_again)
+
+    house.log.on_commit = committed
+    house.projector.on_access = access_changed

@@ -1,0 +1,1 @@
+"""The handlers, one resource a file; ``api/app.py`` has the table that names them."""

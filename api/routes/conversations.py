@@ -1,0 +1,150 @@
+"""Conversations and their messages, as they stand or as they stood (PROTOCOL section 2).
+
+Every answer comes with the cursor at which it stands: snapshot plus the events after it is the
+later snapshot (GUARANTEES, G10).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import orjson
+from attrs import frozen
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.auth import Principal
+from api.house import House
+from api.problems import BAD_REQUEST, BODY_TOO_LARGE, NOT_FOUND, Problem
+from api.routes import query
+from eventstore.draft import Draft, idempotency_key
+from eventstore.events import ConversationRead
+from eventstore.log import EventLog
+from projections.conversations import get_conversation, list_conversations
+from projections.messages import list_messages
+from projections.projection import Answer, Query, to_json
+
+T = TypeVar("T")
+PAGE_MAX = 200
+READ_BYTES_MAX = 4 * 1024
+
+
+@frozen
+class Moment:
+    """A place in history as a client names it: a position, or µs since the Unix epoch."""
+
+    position: int | None = None
+    time_us: int | None = None
+
+
+def _moment(text: str) -> Moment:
+    if text.isascii() and text.isdigit():
+        return Moment(position=query.position(text))
+    return Moment(time_us=query.time_us(text))
+
+
+_PAGE: Mapping[str, Callable[[str], Any]] = {
+    "limit": query.page_limit(PAGE_MAX),
+    "before": query.position,
+    "as_of": _moment,
+}
+
+
+async def get_conversations(request: Request, principal: Principal) -> Response:
+    """A page of conversations, the newest first; ``before`` is the last one's position."""
+    given = query.parameters(request, inbox=query.name, **_PAGE)
+    asked = list_conversations(principal.inboxes, **_without_as_of(given))
+    return _page("conversations", await _answer(request, given, asked))
+
+
+async def get_one(request: Request, principal: Principal) -> Response:
+    """One conversation; 404 alike for one of another inbox and for one that never was."""
+    given = query.parameters(request, as_of=_moment)
+    answer = await _answer(request, given, get_conversation(principal.inboxes, _id(request)))
+    [found] = _demand(answer.rows)
+    return _json({"conversation": to_json(found), "cursor": str(answer.cursor)})
+
+
+async def get_messages(request: Request, principal: Principal) -> Response:
+    """A page of a conversation's messages, the newest first."""
+    given = query.parameters(request, **_PAGE)
+    conversation = get_conversation(principal.inboxes, _id(request))
+    _demand((await _answer(request, given, conversation)).rows)
+    asked = list_messages(principal.inboxes, _id(request), **_without_as_of(given))
+    return _page("messages", await _answer(request, given, asked))
+
+
+async def post_read(request: Request, principal: Principal) -> Response:
+    """Record that the user has seen the conversation up to a position; a repeat adds nothing."""
+    house: House = request.state.house
+    query.parameters(request)
+    position = await _position_read(request, house.log)
+    answer = await house.projector.fetch(get_conversation(principal.inboxes, _id(request)))
+    [found] = _demand(answer.rows)
+    [receipt] = await house.records.record(
+        Draft(
+            f"inbox:{found.inbox}",
+            ConversationRead(position=position, by=principal.user),
+            conversation=found.id,
+            key=idempotency_key(found.inbox, "read", found.id, principal.user, str(position)),
+            correlation_id=request.scope["request_id"],
+        )
+    )
+    return _json({"position": receipt.position, "hash": receipt.hash.hex()})
+
+
+async def _position_read(request: Request, log: EventLog) -> int:
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > READ_BYTES_MAX:
+            raise Problem(BODY_TOO_LARGE, headers={"Connection": "close"})
+    try:
+        given = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise Problem(BAD_REQUEST, "the body is not JSON") from None
+    position = given.get("position") if isinstance(given, dict) and len(given) == 1 else None
+    if type(position) is not int or not 0 < position <= log.head.position:
+        raise Problem(BAD_REQUEST, 'the body is {"position": …}, a position in the log')
+    return position
+
+
+def _id(request: Request) -> str:
+    found: str = request.path_params["id"]
+    return found
+
+
+def _without_as_of(given: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in given.items() if name != "as_of"}
+
+
+async def _answer(request: Request, given: Mapping[str, Any], asked: Query[T]) -> Answer[T]:
+    house: House = request.state.house
+    if "as_of" not in given:
+        return await house.projector.fetch(asked)
+    return await house.projector.fetch_as_of(await _position_of(house.log, given["as_of"]), asked)
+
+
+async def _position_of(log: EventLog, moment: Moment) -> int:
+    if moment.time_us is not None:
+        return await log.position_at(moment.time_us)
+    assert moment.position is not None
+    if moment.position > log.head.position:
+        raise Problem(BAD_REQUEST, "as_of lies beyond the head")
+    return moment.position
+
+
+def _demand(rows: Sequence[T]) -> Sequence[T]:
+    if not rows:
+        raise Problem(NOT_FOUND)
+    return rows
+
+
+def _page(name: str, answer: Answer[Any]) -> Response:
+    rows = [to_json(row) for row in answer.rows]
+    return _json({name: rows, "cursor": str(answer.cursor)})
+
+
+def _json(content: dict[str, Any]) -> Response:
+    return Response(orjson.dumps(content), media_type="application/json")

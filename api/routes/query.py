@@ -1,0 +1,81 @@
+"""Query parameters, read strictly: what a route does not know, or cannot read, is a 400."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, TypeVar
+
+from starlette.requests import Request
+
+from api.problems import BAD_REQUEST, CURSOR_MALFORMED, Problem
+from eventstore.cursor import Cursor, CursorMalformed
+
+T = TypeVar("T")
+_INTEGER = re.compile(r"0|[1-9][0-9]{0,18}", re.ASCII)
+_POSITION_MAX = 2**63 - 1
+# RFC 3339, 5.6: date, time and an offset. fromisoformat alone would take far more.
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+
+
+def parameters(request: Request, **readers: Callable[[str], Any]) -> Mapping[str, Any]:
+    """The parameters that were given, each read by its reader.
+
+    A reader raises ValueError, with a message that says what it takes.
+    """
+    found: dict[str, Any] = {}
+    for name, text in request.query_params.multi_items():
+        if name not in readers:
+            raise Problem(BAD_REQUEST, f"this route has no parameter {name[:40]!r}")
+        if name in found:
+            raise Problem(BAD_REQUEST, f"the parameter {name!r} was given twice")
+        try:
+            found[name] = readers[name](text)
+        except CursorMalformed:
+            raise Problem(CURSOR_MALFORMED, f"{name} is not a cursor") from None
+        except ValueError as wrong:
+            raise Problem(BAD_REQUEST, f"{name}: {wrong}") from None
+    return found
+
+
+def page_limit(most: int) -> Callable[[str], int]:
+    """Reads how many are wanted: 1 to ``most``."""
+
+    def read(text: str) -> int:
+        if not _INTEGER.fullmatch(text) or not 1 <= int(text) <= most:
+            raise ValueError(f"a number from 1 to {most}")
+        return int(text)
+
+    return read
+
+
+def position(text: str) -> int:
+    """Reads a position in the log; 0 is before the first event."""
+    if not _INTEGER.fullmatch(text) or int(text) > _POSITION_MAX:
+        raise ValueError("a position is a whole number")
+    return int(text)
+
+
+def time_us(text: str) -> int:
+    """Reads an RFC 3339 time; µs since the Unix epoch, exactly."""
+    if not _TIME.fullmatch(text):
+        raise ValueError("a time such as 2026-11-22T10:00:00Z")
+    try:
+        moment = datetime.fromisoformat(text.upper())
+        since_epoch = moment - datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+    except (ValueError, OverflowError):
+        raise ValueError("there is no such time") from None
+    return (since_epoch.days * 86_400 + since_epoch.seconds) * 1_000_000 + since_epoch.microseconds
+
+
+def cursor(text: str) -> Cursor:
+    """Reads a cursor; raises :class:`CursorMalformed`."""
+    return Cursor.parse(text)
+
+
+def name(text: str) -> str:
+    """Takes an id as it is; whether it exists is not for the reader to say."""
+    if not 0 < len(text) <= 200:
+        raise ValueError("1 to 200 characters")
+    return text

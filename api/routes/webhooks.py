@@ -1,0 +1,119 @@
+"""Webhooks in: verify the raw bytes, append, COMMIT, answer (PROTOCOL section 2).
+
+The order is the promise. Nothing is parsed before the signature over the received bytes held, and
+nothing is answered 2xx before the log has it on disk (GUARANTEES, G1, G5, G6).
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+
+import orjson
+import structlog
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+from api.house import House
+from api.problems import (
+    BODY_TOO_LARGE,
+    CHALLENGE_REFUSED,
+    ENCODING_NOT_SUPPORTED,
+    WEBHOOK_REFUSED,
+    Problem,
+)
+from api.providers import PROVIDERS
+from api.providers import contract as providers
+from eventstore.draft import Draft, Receipt
+from eventstore.log import wall_clock_us
+
+_log = structlog.get_logger()
+
+# For an inbox nobody knows: some provider's work is done all the same, against a secret nobody
+# has, so that neither the answer nor the time it takes tells which inboxes there are.
+_DUMMY = PROVIDERS["standard"]
+_DUMMY_SECRET = providers.Secret(_DUMMY.new_secret(secrets.token_bytes(24)).encode())
+
+
+async def receive(request: Request) -> Response:
+    """POST /webhooks/{inbox}: 200 with a receipt per message, once they are durable."""
+    house: House = request.state.house
+    inbox = request.path_params["inbox"]
+    provider, known = _judge(house, inbox)
+    _demand_identity(request)
+    body = await _read_body(request, min(provider.body_bytes_max, house.settings.webhook_bytes_max))
+    now_us = wall_clock_us()
+    headers = _headers(request)
+    try:
+        provider.verify(headers, body, known or (_DUMMY_SECRET,), now_us // 1_000_000)
+    except providers.SignatureInvalid:
+        _log.warning("webhook refused", inbox=inbox[:64], bytes=len(body))
+        raise Problem(WEBHOOK_REFUSED) from None
+    ident: str = request.scope["request_id"]
+    drafts = provider.parse(providers.Request(inbox, headers, body, now_us, ident))
+    receipts = await house.log.append(drafts)
+    return Response(_answer(drafts, receipts), media_type="application/json")
+
+
+def _judge(house: House, inbox: str) -> tuple[providers.Provider, Sequence[providers.Secret]]:
+    name = house.projector.access.inboxes.get(inbox)
+    if name is None or name not in PROVIDERS:
+        return _DUMMY, ()
+    return PROVIDERS[name], house.records.keyring.secrets(inbox)
+
+
+def _demand_identity(request: Request) -> None:
+    # What was signed is what was sent, and a few bytes of gzip become gigabytes.
+    if request.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+        raise Problem(ENCODING_NOT_SUPPORTED, headers=_CLOSE)
+
+
+# The rest of a refused body is not read: the connection ends with the answer.
+_CLOSE = {"Connection": "close"}
+
+
+async def _read_body(request: Request, bytes_max: int) -> bytes:
+    declared = request.headers.get("content-length", "")
+    if declared.isascii() and declared.isdigit() and int(declared[:20]) > bytes_max:
+        raise Problem(BODY_TOO_LARGE, f"at most {bytes_max} bytes", headers=_CLOSE)
+    chunks, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > bytes_max:
+            raise Problem(BODY_TOO_LARGE, f"at most {bytes_max} bytes", headers=_CLOSE)
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _headers(request: Request) -> Mapping[str, str]:
+    # Latin-1 takes every byte, so that a header with "é" is compared and refused, not a crash.
+    return {key.decode("latin-1"): value.decode("latin-1") for key, value in request.headers.raw}
+
+
+def _answer(drafts: Sequence[Draft], receipts: Sequence[Receipt]) -> bytes:
+    """The receipts of what was derived; of the stored webhook itself where nothing was."""
+    derived = [
+        receipt
+        for draft, receipt in zip(drafts, receipts, strict=True)
+        if not draft.event.type.startswith("webhook.")
+    ]
+    told = derived or receipts[:1]
+    duplicates = sum(receipt.duplicate for receipt in told)
+    return orjson.dumps(
+        {
+            "accepted": len(told) - duplicates,
+            "duplicates": duplicates,
+            "receipts": [{"position": r.position, "hash": r.hash.hex()} for r in told],
+        }
+    )
+
+
+async def challenge(request: Request) -> Response:
+    """GET /webhooks/{inbox}: the provider's handshake; refused alike for whatever reason."""
+    house: House = request.state.house
+    inbox = request.path_params["inbox"]
+    provider, _ = _judge(house, inbox)
+    answer = provider.challenge(request.query_params, house.records.keyring.verify_token(inbox))
+    if answer is None:
+        raise Problem(CHALLENGE_REFUSED)
+    return PlainTextResponse(answer)

@@ -1,0 +1,170 @@
+"""What every answer has in common: an id, headers, and a problem where there was a crash."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+
+import pytest
+import structlog
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.testclient import TestClient
+
+from api import logs
+from api.app import EXCEPTION_HANDLERS
+from api.middleware import SECURITY_HEADERS, Answers, Hosts, host_name
+from api.problems import MEDIA_TYPE, PROBLEMS, Problem
+
+
+async def show_id(request: Request) -> Response:
+    """Answer with the request's id."""
+    return PlainTextResponse(request.scope["request_id"], headers={"X-Frame-Options": "SAMEORIGIN"})
+
+
+async def crash(request: Request) -> Response:
+    """Fail with something in the message that must not get out."""
+    raise RuntimeError(f"mlt_secret {request.headers['authorization']}")
+
+
+async def refuse(request: Request) -> Response:
+    """Refuse with the problem type of this name."""
+    kind = next(kind for kind in PROBLEMS if kind.name == request.path_params["name"])
+    raise Problem(kind, "because", reset_to="a cursor")
+
+
+async def teapot(_: Request) -> Response:
+    """Refuse as Starlette does."""
+    raise HTTPException(418)
+
+
+@pytest.fixture
+def client() -> Iterator[TestClient]:
+    """A client of an application with our middleware around four routes."""
+    app = Starlette(
+        routes=[
+            Route("/id", show_id),
+            Route("/crash", crash),
+            Route("/refuse/{name}", refuse),
+            Route("/teapot", teapot),
+        ],
+        middleware=[Middleware(Answers), Middleware(Hosts, allowed=frozenset({"here"}))],
+        exception_handlers=EXCEPTION_HANDLERS,
+    )
+    with TestClient(app, base_url="http://here", raise_server_exceptions=False) as client:
+        yield client
+
+
+def test_a_sane_request_id_is_kept(client: TestClient) -> None:
+    """The caller finds its own id in the answer."""
+    answer = client.get("/id", headers={"X-Request-ID": "order-1234:a.b"})
+    assert answer.text == answer.headers["x-request-id"] == "order-1234:a.b"
+
+
+@pytest.mark.parametrize("bad", ["short", "x" * 65, "with space", "a\tb-------", "a\u00e9aaaaaaaa"])
+def test_another_request_id_is_replaced_by_a_random_one(client: TestClient, bad: str) -> None:
+    """It ends up in the log's canonical header: one line of known characters."""
+    first, second = (client.get("/id", headers={"X-Request-ID": bad.encode()}) for _ in range(2))
+    assert re.fullmatch(r"[0-9a-f]{32}", first.text)
+    assert first.text != second.text
+
+
+@pytest.mark.parametrize("path", ["/id", "/crash", "/refuse/not-found", "/nowhere"])
+def test_every_answer_has_the_security_headers(client: TestClient, path: str) -> None:
+    """Also errors and crashes; a route's own header wins; nobody tells what server this is."""
+    answer = client.get(path, headers={"Authorization": "Bearer x"})
+    for name, value in SECURITY_HEADERS:
+        expected = "SAMEORIGIN" if path == "/id" and name == b"x-frame-options" else value.decode()
+        assert answer.headers.get_list(name.decode()) == [expected]
+    assert "server" not in answer.headers
+
+
+@pytest.mark.parametrize("kind", PROBLEMS, ids=lambda kind: kind.name)
+def test_every_problem_is_problem_json_with_the_request_id(
+    client: TestClient, kind: object
+) -> None:
+    """RFC 9457: type, title, status; and detail, request_id and what else the problem carries."""
+    answer = client.get(f"/refuse/{kind.name}")  # type: ignore[attr-defined]
+    assert answer.headers["content-type"] == MEDIA_TYPE
+    assert answer.status_code == kind.status  # type: ignore[attr-defined]
+    assert answer.json() == {
+        "type": kind.uri,  # type: ignore[attr-defined]
+        "title": kind.title,  # type: ignore[attr-defined]
+        "status": kind.status,  # type: ignore[attr-defined]
+        "detail": "because",
+        "request_id": answer.headers["x-request-id"],
+        "reset_to": "a cursor",
+    }
+
+
+def test_problem_types_are_distinct() -> None:
+    """A client decides by the type alone."""
+    assert len({kind.uri for kind in PROBLEMS}) == len(PROBLEMS)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/nowhere", 404), ("POST", "/id", 405), ("GET", "/teapot", 418)],
+)
+def test_what_starlette_refuses_is_a_problem_too(
+    client: TestClient, method: str, path: str, status: int
+) -> None:
+    """No answer of ours is plain text by accident."""
+    answer = client.request(method, path)
+    assert answer.status_code == status == answer.json()["status"]
+    assert answer.headers["content-type"] == MEDIA_TYPE
+    assert answer.json()["request_id"] == answer.headers["x-request-id"]
+
+
+def test_a_crash_is_a_500_that_says_nothing(
+    client: TestClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No traceback, no message in the answer; type and place, no message in the log."""
+    logs.configure("info", "json")
+    try:
+        answer = client.get("/crash", headers={"Authorization": "Bearer my-own-token"})
+    finally:
+        structlog.reset_defaults()
+    assert answer.status_code == 500
+    assert "mlt_secret" not in answer.text
+    assert "Traceback" not in answer.text
+    printed = capsys.readouterr().err
+    assert "my-own-token" not in printed
+    assert "mlt_secret" not in printed
+    line = json.loads(printed.splitlines()[0])
+    assert line["exception"] == "RuntimeError"
+    assert line["request_id"] == answer.headers["x-request-id"]
+    assert "test_middleware.py" in line["raised_at"][-1]
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [("here", 200), ("HERE:8080", 200), ("evil.example", 400), ("here.evil.example", 400),
+     ("", 400), ("[::1]:80", 400)],
+)  # fmt: skip
+def test_a_foreign_host_name_is_refused(client: TestClient, host: str, status: int) -> None:
+    """DNS rebinding brings a browser here under another name."""
+    assert client.get("/id", headers={"Host": host}).status_code == status
+
+
+def test_a_star_allows_any_host() -> None:
+    """For a server behind a proxy that checks it."""
+    app = Starlette(
+        routes=[Route("/id", show_id)],
+        middleware=[Middleware(Answers), Middleware(Hosts, allowed=frozenset({"*"}))],
+    )
+    assert TestClient(app, base_url="http://any").get("/id").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("header", "name"),
+    [("a:80", "a"), ("a", "a"), ("[::1]:80", "[::1]"), ("[::1]", "[::1]"), ("", "")],
+)
+def test_the_port_is_no_part_of_the_name(header: str, name: str) -> None:
+    """IPv6 addresses keep their brackets."""
+    assert host_name(header) == name
