@@ -1,1 +1,11 @@
 """Events to rows: what can be asked, derived from the log and always safe to delete."""
+
+from projections.access import ACCESS
+from projections.connections import CONNECTIONS
+from projections.conversations import CONVERSATIONS
+from projections.deliveries import DELIVERIES
+from projections.messages import MESSAGES
+from projections.projection import Projection
+
+PROJECTIONS: tuple[Projection, ...] = (CONVERSATIONS, MESSAGES, DELIVERIES, CONNECTIONS, ACCESS)
+"""All of them. A new projection is one file and one entry here."""

@@ -1,0 +1,67 @@
+"""Which conversation a conversation id stands for, once contacts turned out to be one person.
+
+``contact.aliased`` says that conversation A joins C. The table keeps the answer flat: each id that
+joined another points straight at its *root*, the one id under which all of them are shown. A root
+has no row. A join moves everything that pointed at A's root to C's root, so chains and cycles, in
+any order, end in one root, and an id is looked up in one step.
+
+Two projections keep this table, each its own, so that either can be folded again alone.
+"""
+
+# ruff: noqa: S608 - SQL is put together from constants of these files; values are always bound
+
+from __future__ import annotations
+
+from projections.projection import Statement
+
+
+def alias_schema(name: str, *, merge: str) -> str:
+    """The alias table of projection ``name``, and ``name_join`` to insert a join into.
+
+    ``merge`` is SQL run for a join that joins two different roots: ``new.alias`` is the root that
+    is one no longer, ``new.root`` the one it has become, in ``new.inbox`` at ``new.position``.
+    """
+    return f"""
+CREATE TABLE {name}_alias (
+    inbox TEXT NOT NULL, alias TEXT NOT NULL, root TEXT NOT NULL,
+    PRIMARY KEY (inbox, alias)
+) WITHOUT ROWID;
+CREATE INDEX {name}_alias_root ON {name}_alias (inbox, root);
+CREATE VIEW {name}_join AS SELECT inbox, alias, root, 0 AS position FROM {name}_alias;
+CREATE TRIGGER {name}_join_fold INSTEAD OF INSERT ON {name}_join BEGIN
+    UPDATE {name}_alias SET root = new.root WHERE inbox = new.inbox AND root = new.alias;
+    INSERT INTO {name}_alias (inbox, alias, root) VALUES (new.inbox, new.alias, new.root);
+    {merge}
+END;
+"""
+
+
+def root_of(name: str, inbox: str, conversation: str) -> str:
+    """A SQL expression: the root of the conversation that two SQL expressions name."""
+    return (
+        f"ifnull((SELECT root FROM {name}_alias"
+        f" WHERE inbox = {inbox} AND alias = {conversation}), {conversation})"
+    )
+
+
+def members_of(name: str, inbox: str, root: str) -> str:
+    """A SQL subquery: the ids under which events of this root may have been recorded."""
+    return (
+        f"(SELECT {root} UNION ALL SELECT alias FROM {name}_alias"
+        f" WHERE inbox = {inbox} AND root = {root})"
+    )
+
+
+def join_sql(name: str) -> str:
+    """The statement of a join; nothing happens where both already are one conversation."""
+    return f"""
+INSERT INTO {name}_join (inbox, alias, root, position)
+SELECT ?1, alias, root, ?4 FROM (
+    SELECT {root_of(name, "?1", "?2")} AS alias, {root_of(name, "?1", "?3")} AS root
+) WHERE alias <> root
+"""
+
+
+def join(sql: str, inbox: str, alias: str, conversation: str, position: int) -> Statement:
+    """Conversation ``alias`` joins ``conversation``; ``sql`` is :func:`join_sql`'s."""
+    return Statement(sql, (inbox, alias, conversation, position))

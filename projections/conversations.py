@@ -1,0 +1,342 @@
+"""The list an agent looks at: one row per conversation, with its counts and what was last said.
+
+The rows here count; the words (contact, preview, status) are read from ``messages`` at the same
+position, so that an edit, a revocation or a redaction shows in the list by itself, and nothing
+personal is kept twice.
+
+Each ``message.received`` is an *entry*, and an entry is one of: a reaction, which is shown on its
+message and counts as none; a message; an unread message, which is an inbound one until a
+``conversation.read`` reaches its position. Entries keep the id under which they came; which
+conversation that is now, the alias table says. A redacted entry is a read message, whatever it was
+before: its direction is not known any more, and folding the redacted log again must agree (G13).
+"""
+
+# ruff: noqa: S608 - SQL is put together from constants of these files; values are always bound
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Any
+
+import orjson
+from attrs import frozen
+
+from eventstore.events import (
+    ContactAliased,
+    ConversationRead,
+    Event,
+    MessageEdited,
+    MessageReceived,
+    MessageRedacted,
+    MessageRevoked,
+    MessageStatusChanged,
+    Reaction,
+    RecordedEvent,
+)
+from projections.aliases import alias_schema, join, join_sql, members_of, root_of
+from projections.messages import MESSAGES
+from projections.projection import (
+    POSITION_MAX,
+    Microseconds,
+    Projection,
+    Query,
+    SqlValue,
+    Statement,
+    json_list,
+)
+
+
+class Entry(IntEnum):
+    """What a ``message.received`` counts as."""
+
+    REACTION = 0
+    MESSAGE = 1
+    UNREAD = 2
+
+
+# Two parts of a conversation's count, or two conversations that turn out to be one, add up.
+_ADD_UP = """
+    ON CONFLICT DO UPDATE SET
+        messages = messages + excluded.messages, unread = unread + excluded.unread,
+        last_position = max(last_position, excluded.last_position),
+        last_at = max(last_at, excluded.last_at),
+        read_position = max(read_position, excluded.read_position),
+        touched = max(touched, excluded.touched)"""
+
+_MERGE = f"""
+    INSERT INTO conversations
+    SELECT inbox, new.root, messages, unread, last_position, last_at, read_position, new.position
+    FROM conversations WHERE inbox = new.inbox AND conversation = new.alias {_ADD_UP};
+    DELETE FROM conversations WHERE inbox = new.inbox AND conversation = new.alias;
+    UPDATE conversations SET touched = new.position
+    WHERE inbox = new.inbox AND conversation = new.root;
+"""
+
+_ROOT = root_of("conversations", "new.inbox", "new.conversation")
+_ENTRY_ROOT = root_of("conversations", "entry.inbox", "entry.conversation")
+_UNREAD = f"""(
+        SELECT count(*) FROM conversations_entry AS entry
+        WHERE entry.state = 2 AND entry.inbox = conversations.inbox AND entry.conversation IN
+            {members_of("conversations", "conversations.inbox", "conversations.conversation")})"""
+
+_SCHEMA = f"""
+CREATE TABLE conversations (
+    inbox TEXT NOT NULL, conversation TEXT NOT NULL,
+    messages INTEGER NOT NULL, unread INTEGER NOT NULL,
+    last_position INTEGER NOT NULL, last_at INTEGER NOT NULL,
+    read_position INTEGER NOT NULL, touched INTEGER NOT NULL,
+    PRIMARY KEY (inbox, conversation)
+) WITHOUT ROWID;
+CREATE INDEX conversations_newest ON conversations (inbox, last_position);
+CREATE INDEX conversations_touched ON conversations (inbox, touched);
+
+CREATE TABLE conversations_entry (
+    position INTEGER PRIMARY KEY, inbox TEXT NOT NULL, conversation TEXT NOT NULL,
+    recorded_at INTEGER NOT NULL, state INTEGER NOT NULL
+);
+CREATE INDEX conversations_entry_unread ON conversations_entry (inbox, conversation, position)
+    WHERE state = 2;
+
+CREATE VIEW conversations_message AS SELECT * FROM conversations_entry;
+CREATE TRIGGER conversations_message_fold INSTEAD OF INSERT ON conversations_message BEGIN
+    INSERT INTO conversations_entry
+    VALUES (new.position, new.inbox, new.conversation, new.recorded_at, new.state);
+    INSERT INTO conversations SELECT new.inbox, {_ROOT}, new.state > 0, new.state = 2,
+        iif(new.state > 0, new.position, 0), iif(new.state > 0, new.recorded_at, 0),
+        0, new.position WHERE true {_ADD_UP};
+END;
+
+CREATE VIEW conversations_read AS
+SELECT 0 AS position, '' AS inbox, '' AS conversation, 0 AS until;
+CREATE TRIGGER conversations_read_fold INSTEAD OF INSERT ON conversations_read BEGIN
+    UPDATE conversations_entry SET state = 1
+    WHERE state = 2 AND inbox = new.inbox AND position <= new.until
+        AND conversation IN {members_of("conversations", "new.inbox", _ROOT)};
+    UPDATE conversations SET unread = {_UNREAD},
+        read_position = max(read_position, new.until), touched = new.position
+    WHERE inbox = new.inbox AND conversation = {_ROOT};
+END;
+
+CREATE VIEW conversations_redaction AS SELECT 0 AS position, '' AS inbox, 0 AS target;
+CREATE TRIGGER conversations_redaction_fold INSTEAD OF INSERT ON conversations_redaction BEGIN
+    INSERT INTO conversations
+    SELECT entry.inbox, {_ENTRY_ROOT}, 1, 0, entry.position, entry.recorded_at, 0, new.position
+    FROM conversations_entry AS entry
+    WHERE entry.position = new.target AND entry.inbox = new.inbox AND entry.state = 0 {_ADD_UP};
+    UPDATE conversations_entry SET state = 1 WHERE position = new.target AND inbox = new.inbox;
+    UPDATE conversations SET unread = {_UNREAD}, touched = new.position
+    WHERE inbox = new.inbox AND conversation = (
+        SELECT {_ENTRY_ROOT} FROM conversations_entry AS entry WHERE position = new.target);
+END;
+{alias_schema("conversations", merge=_MERGE)}
+"""
+
+_MESSAGE = "INSERT INTO conversations_message VALUES (?1, ?2, ?3, ?4, ?5)"
+_READ = "INSERT INTO conversations_read VALUES (?1, ?2, ?3, ?4)"
+_REDACTION = "INSERT INTO conversations_redaction SELECT ?1, ?2, value FROM json_each(?3)"
+_JOIN = join_sql("conversations")
+_TOUCH = f"""
+UPDATE conversations SET touched = ?1
+WHERE inbox = ?2 AND conversation = {root_of("conversations", "?2", "?3")}
+"""
+_TOUCHING = frozenset(
+    {MessageStatusChanged.type, MessageEdited.type, MessageRevoked.type, ContactAliased.type}
+)
+
+
+def _evolve(recorded: RecordedEvent, event: Event | None) -> Statement | None:
+    inbox, conversation, position = recorded.inbox, recorded.conversation, recorded.position
+    if inbox is None:
+        return None
+    if isinstance(event, MessageRedacted):
+        targets = orjson.dumps(event.positions).decode()
+        return Statement(_REDACTION, (position, inbox, targets))
+    if conversation is None:
+        return None
+    match event:
+        case _ if recorded.type == MessageReceived.type:
+            state = _entry(event)
+            return Statement(_MESSAGE, (position, inbox, conversation, recorded.recorded_at, state))
+        case ConversationRead():
+            # Nobody has read what was not recorded: the mark never reaches beyond its own event.
+            return Statement(_READ, (position, inbox, conversation, min(event.position, position)))
+        case ContactAliased():
+            return join(_JOIN, inbox, event.alias, conversation, position)
+        case _ if recorded.type in _TOUCHING:
+            return Statement(_TOUCH, (position, inbox, conversation))
+    return None
+
+
+def _entry(event: Event | None) -> int:
+    if not isinstance(event, MessageReceived):
+        return Entry.MESSAGE.value
+    if isinstance(event.content, Reaction):
+        return Entry.REACTION.value
+    return (Entry.UNREAD if event.direction == "inbound" else Entry.MESSAGE).value
+
+
+CONVERSATIONS = Projection(
+    name="conversations",
+    version=1,
+    types=_TOUCHING | {MessageReceived.type, MessageRedacted.type, ConversationRead.type},
+    schema=_SCHEMA,
+    evolve=_evolve,
+)
+
+# --- queries -----------------------------------------------------------------------------------
+
+
+@frozen
+class ConversationContact:
+    """The other end, as the newest message that said it told."""
+
+    id: str | None
+    name: str | None
+    phone: str | None
+    username: str | None
+
+
+@frozen
+class Preview:
+    """The last message in a line. A UI puts ``kind`` into words; ``text`` is the message's own."""
+
+    kind: str | None
+    text: str | None
+    direction: str | None
+    revoked: bool
+    redacted: bool
+
+
+@frozen
+class Conversation:
+    """One contact in one inbox. ``aliases`` are ids that turned out to be this conversation.
+
+    ``outbound_status`` is the status of the last outbound message. ``touched`` is the last position
+    that changed anything here.
+    """
+
+    id: str
+    inbox: str
+    contact: ConversationContact
+    last: Preview
+    last_position: int
+    last_at: Microseconds
+    messages: int
+    unread: int
+    read_position: int
+    outbound_status: str | None
+    aliases: list[str]
+    touched: int
+
+
+def _row(*columns: Any) -> Conversation:
+    id_, inbox, last_position, last_at, messages, unread, read_position, touched = columns[:8]
+    kind, text, direction, revoked, redacted, status, aliases = columns[8:15]
+    return Conversation(
+        id_,
+        inbox,
+        ConversationContact(*columns[15:]),
+        Preview(kind, text, direction, bool(revoked), bool(redacted)),
+        last_position,
+        last_at,
+        messages,
+        unread,
+        read_position,
+        status,
+        orjson.loads(aliases),
+        touched,
+    )
+
+
+def _newest(column: str) -> str:
+    return f"""(SELECT {column} FROM messages WHERE inbox = c.inbox
+        AND conversation = c.conversation AND {column} IS NOT NULL
+        ORDER BY position DESC LIMIT 1)"""
+
+
+_SHOWN = f"""
+SELECT c.conversation, c.inbox, c.last_position, c.last_at, c.messages, c.unread, c.read_position,
+    c.touched, last.kind, last.preview, last.direction, last.revoked, last.redacted,
+    (SELECT status FROM messages_shown WHERE position = (
+        SELECT position FROM messages WHERE inbox = c.inbox AND conversation = c.conversation
+            AND direction = 'outbound' AND kind <> 'reaction' ORDER BY position DESC LIMIT 1)),
+    (SELECT json_group_array(alias) FROM (
+        SELECT alias FROM conversations_alias
+        WHERE inbox = c.inbox AND root = c.conversation ORDER BY alias)),
+    {_newest("contact_id")}, {_newest("contact_name")},
+    {_newest("contact_phone")}, {_newest("contact_username")}
+FROM c LEFT JOIN messages_shown AS last ON last.position = c.last_position
+"""
+
+_READS = ("conversations", MESSAGES.name)
+
+
+def _page(column: str, beyond: str, order: str) -> str:
+    """A page by an indexed column: the first of each inbox from its index, then the first of all.
+
+    ``inbox IN (…) ORDER BY`` would read and sort every conversation of every inbox.
+    """
+    return f"""
+WITH c AS MATERIALIZED (
+    SELECT conversations.* FROM json_each(:inboxes) AS wanted
+    CROSS JOIN conversations ON inbox = wanted.value AND conversation IN (
+        SELECT conversation FROM conversations
+        WHERE inbox = wanted.value AND {column} {beyond} AND messages > 0
+        ORDER BY {column} {order} LIMIT :limit)
+    ORDER BY {column} {order} LIMIT :limit
+) {_SHOWN} ORDER BY c.{column} {order}
+"""
+
+
+_LIST = _page("last_position", "< :beyond", "DESC")
+_TOUCHED = _page("touched", "> :beyond", "ASC")
+_GET = f"""
+WITH c AS MATERIALIZED (
+    SELECT conversations.* FROM json_each(:inboxes) AS wanted
+    CROSS JOIN conversations ON inbox = wanted.value
+        AND conversation = {root_of("conversations", "wanted.value", ":conversation")}
+    WHERE messages > 0 ORDER BY inbox LIMIT 1
+) {_SHOWN}
+"""
+
+
+def list_conversations(
+    inboxes: frozenset[str],
+    *,
+    inbox: str | None = None,
+    limit: int = 50,
+    before: int | None = None,
+) -> Query[Conversation]:
+    """The conversations, newest message first; ``before`` is the last one's ``last_position``.
+
+    ``inbox`` narrows to one of ``inboxes``; one that is not among them has no conversations.
+    """
+    wanted = inboxes if inbox is None else inboxes & {inbox}
+    beyond = POSITION_MAX if before is None else before
+    parameters: dict[str, SqlValue] = {
+        "inboxes": json_list(wanted),
+        "beyond": beyond,
+        "limit": limit,
+    }
+    return Query(_LIST, parameters, _row, _READS)
+
+
+def get_conversation(inboxes: frozenset[str], conversation: str) -> Query[Conversation]:
+    """One conversation, or none; an id that joined another finds that one."""
+    parameters: dict[str, SqlValue] = {
+        "inboxes": json_list(inboxes),
+        "conversation": conversation,
+    }
+    return Query(_GET, parameters, _row, _READS)
+
+
+def conversations_touched(
+    inboxes: frozenset[str], after: int, *, limit: int = 1_000
+) -> Query[Conversation]:
+    """The conversations that events after a position changed, in the order of their last change."""
+    parameters: dict[str, SqlValue] = {
+        "inboxes": json_list(inboxes),
+        "beyond": after,
+        "limit": limit,
+    }
+    return Query(_TOUCHED, parameters, _row, _READS)

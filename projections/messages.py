@@ -1,0 +1,310 @@
+"""What was said, and what became of it: messages with their status, edits and reactions.
+
+Every fact is a row of its own, keyed by its position, and what a message looks like is worked out
+when it is read. So a status, edit, revocation or reaction may come before its message, twice or in
+the wrong order, and nothing has to be undone when an event is redacted: its row goes, or, for a
+message itself, keeps only what the envelope says. That is also exactly what folding the redacted
+log again gives (G13).
+
+A message is a recorded ``message.received``. Its status is the highest reported on the lattice
+sent < delivered < read < played < failed; its edit the latest by the author's clock; revoked wins
+over edited, redacted over both. Of each contact's reactions to a message the last recorded counts,
+and a contact is a conversation here: ids that were joined are one contact. A redacted reaction can
+no longer be told from a redacted message and is shown as one.
+"""
+
+# ruff: noqa: S608 - SQL is put together from constants of these files; values are always bound
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import orjson
+from attrs import field, frozen
+
+from eventstore.codec import CONVERTER
+from eventstore.events import (
+    ContactAliased,
+    Event,
+    MessageEdited,
+    MessageReceived,
+    MessageRedacted,
+    MessageRevoked,
+    MessageStatusChanged,
+    Reaction,
+    RecordedEvent,
+)
+from projections.aliases import alias_schema, join, join_sql, root_of
+from projections.content import shown
+from projections.projection import (
+    POSITION_MAX,
+    Microseconds,
+    Projection,
+    Query,
+    SqlValue,
+    Statement,
+    json_list,
+    microseconds,
+)
+
+RANKS = {"sent": 1, "delivered": 2, "read": 3, "played": 4, "failed": 5}
+
+_MERGE = """
+    UPDATE messages SET conversation = new.root
+    WHERE inbox = new.inbox AND conversation = new.alias;
+"""
+
+_SCHEMA = f"""
+CREATE TABLE messages (
+    position INTEGER PRIMARY KEY, inbox TEXT NOT NULL, conversation TEXT NOT NULL,
+    recorded_at INTEGER NOT NULL, redacted INTEGER NOT NULL,
+    message_id TEXT, direction TEXT, kind TEXT, preview TEXT, content TEXT, reacts_to TEXT,
+    contact_id TEXT, contact_name TEXT, contact_phone TEXT, contact_username TEXT,
+    sent_at INTEGER, reply_to TEXT, forwarded INTEGER
+);
+CREATE INDEX messages_newest ON messages (inbox, conversation, position);
+CREATE INDEX messages_outbound ON messages (inbox, conversation, position)
+    WHERE direction = 'outbound' AND kind <> 'reaction';
+CREATE INDEX messages_reaction ON messages (inbox, reacts_to) WHERE reacts_to IS NOT NULL;
+CREATE INDEX messages_contact_name ON messages (inbox, conversation, position)
+    WHERE contact_name IS NOT NULL;
+CREATE INDEX messages_contact_phone ON messages (inbox, conversation, position)
+    WHERE contact_phone IS NOT NULL;
+CREATE INDEX messages_contact_username ON messages (inbox, conversation, position)
+    WHERE contact_username IS NOT NULL;
+
+CREATE TABLE messages_status (
+    position INTEGER PRIMARY KEY, inbox TEXT NOT NULL, message_id TEXT NOT NULL,
+    rank INTEGER NOT NULL, status TEXT NOT NULL, at INTEGER NOT NULL, errors TEXT NOT NULL
+);
+CREATE INDEX messages_status_highest ON messages_status (inbox, message_id, rank);
+
+CREATE TABLE messages_edit (
+    position INTEGER PRIMARY KEY, inbox TEXT NOT NULL, message_id TEXT NOT NULL,
+    at INTEGER NOT NULL, kind TEXT NOT NULL, preview TEXT, content TEXT NOT NULL
+);
+CREATE INDEX messages_edit_latest ON messages_edit (inbox, message_id, at, position);
+
+CREATE TABLE messages_revocation (
+    position INTEGER PRIMARY KEY, inbox TEXT NOT NULL, message_id TEXT NOT NULL, at INTEGER NOT NULL
+);
+CREATE INDEX messages_revocation_first ON messages_revocation (inbox, message_id, position);
+
+CREATE VIEW messages_redaction AS SELECT '' AS inbox, 0 AS target;
+CREATE TRIGGER messages_redaction_fold INSTEAD OF INSERT ON messages_redaction BEGIN
+    UPDATE messages SET redacted = 1, message_id = NULL, direction = NULL, kind = NULL,
+        preview = NULL, content = NULL, reacts_to = NULL, contact_id = NULL, contact_name = NULL,
+        contact_phone = NULL, contact_username = NULL, sent_at = NULL, reply_to = NULL,
+        forwarded = NULL
+    WHERE position = new.target AND inbox = new.inbox;
+    DELETE FROM messages_status WHERE position = new.target AND inbox = new.inbox;
+    DELETE FROM messages_edit WHERE position = new.target AND inbox = new.inbox;
+    DELETE FROM messages_revocation WHERE position = new.target AND inbox = new.inbox;
+END;
+
+CREATE VIEW messages_shown AS
+SELECT m.position, m.inbox, m.conversation, m.recorded_at, m.message_id, m.direction,
+    CASE WHEN edit.position IS NULL THEN m.kind ELSE edit.kind END AS kind,
+    CASE WHEN revocation.position IS NOT NULL THEN NULL
+        WHEN edit.position IS NULL THEN m.preview ELSE edit.preview END AS preview,
+    CASE WHEN revocation.position IS NOT NULL THEN NULL
+        WHEN edit.position IS NULL THEN m.content ELSE edit.content END AS content,
+    m.contact_id, m.contact_name, m.sent_at, m.reply_to, m.forwarded,
+    status.status, status.at AS status_at, ifnull(status.errors, '[]') AS errors,
+    edit.position IS NOT NULL AS edited, revocation.position IS NOT NULL AS revoked, m.redacted
+FROM messages AS m
+LEFT JOIN messages_status AS status ON status.position = (
+    SELECT position FROM messages_status WHERE inbox = m.inbox AND message_id = m.message_id
+    ORDER BY rank DESC, position LIMIT 1)
+LEFT JOIN messages_edit AS edit ON edit.position = (
+    SELECT position FROM messages_edit WHERE inbox = m.inbox AND message_id = m.message_id
+    ORDER BY at DESC, position DESC LIMIT 1)
+LEFT JOIN messages_revocation AS revocation ON revocation.position = (
+    SELECT position FROM messages_revocation WHERE inbox = m.inbox AND message_id = m.message_id
+    ORDER BY position LIMIT 1)
+WHERE m.kind IS NOT 'reaction';
+{alias_schema("messages", merge=_MERGE)}
+"""
+
+_RECEIVED = f"""
+INSERT INTO messages (position, inbox, conversation, recorded_at, redacted,
+    message_id, direction, kind, preview, content, reacts_to,
+    contact_id, contact_name, contact_phone, contact_username, sent_at, reply_to, forwarded)
+VALUES (?1, ?2, {root_of("messages", "?2", "?3")}, ?4, ?5,
+    ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)
+"""
+_STATUS = "INSERT INTO messages_status VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"
+_EDIT = "INSERT INTO messages_edit VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"
+_REVOCATION = "INSERT INTO messages_revocation VALUES (?1, ?2, ?3, ?4)"
+_REDACTION = "INSERT INTO messages_redaction SELECT ?1, value FROM json_each(?2)"
+_JOIN = join_sql("messages")
+
+
+def _evolve(recorded: RecordedEvent, event: Event | None) -> Statement | None:
+    inbox, position = recorded.inbox, recorded.position
+    if inbox is None:
+        return None
+    match event:
+        case None if recorded.type == MessageReceived.type:
+            return _tombstone(recorded, inbox)
+        case MessageReceived():
+            return _received(recorded, inbox, event)
+        case MessageStatusChanged():
+            errors = orjson.dumps(CONVERTER.unstructure(event.errors)).decode()
+            rank, at = RANKS[event.status], _at(event.at, recorded)
+            return Statement(
+                _STATUS, (position, inbox, event.message_id, rank, event.status, at, errors)
+            )
+        case MessageEdited():
+            at = _at(event.at, recorded)
+            return Statement(_EDIT, (position, inbox, event.message_id, at, *shown(event.content)))
+        case MessageRevoked():
+            at = _at(event.at, recorded)
+            return Statement(_REVOCATION, (position, inbox, event.message_id, at))
+        case MessageRedacted():
+            return Statement(_REDACTION, (inbox, orjson.dumps(event.positions).decode()))
+        case ContactAliased() if recorded.conversation is not None:
+            return join(_JOIN, inbox, event.alias, recorded.conversation, position)
+    return None
+
+
+def _received(recorded: RecordedEvent, inbox: str, event: MessageReceived) -> Statement | None:
+    if recorded.conversation is None:
+        return None
+    reacts_to = event.content.message_id if isinstance(event.content, Reaction) else None
+    contact = event.contact
+    return Statement(
+        _RECEIVED,
+        (
+            *(recorded.position, inbox, recorded.conversation, recorded.recorded_at, 0),
+            *(event.message_id, event.direction, *shown(event.content), reacts_to),
+            *(contact.id, contact.name, contact.phone, contact.username),
+            *(None if event.sent_at is None else microseconds(event.sent_at),),
+            *(event.reply_to, int(event.forwarded)),
+        ),
+    )
+
+
+def _tombstone(recorded: RecordedEvent, inbox: str) -> Statement | None:
+    if recorded.conversation is None:
+        return None
+    envelope = (recorded.position, inbox, recorded.conversation, recorded.recorded_at, 1)
+    return Statement(_RECEIVED, (*envelope, *(None,) * 13))
+
+
+def _at(reported: datetime | None, recorded: RecordedEvent) -> int:
+    """When the provider says it happened, or, where it does not, when we were told."""
+    return recorded.recorded_at if reported is None else microseconds(reported)
+
+
+MESSAGES = Projection(
+    name="messages",
+    version=1,
+    types=frozenset(
+        cls.type
+        for cls in (
+            MessageReceived,
+            MessageStatusChanged,
+            MessageEdited,
+            MessageRevoked,
+            MessageRedacted,
+            ContactAliased,
+        )
+    ),
+    schema=_SCHEMA,
+    evolve=_evolve,
+)
+
+# --- queries -----------------------------------------------------------------------------------
+
+
+@frozen
+class MessageReaction:
+    """An emoji somebody put on a message."""
+
+    emoji: str
+    direction: str
+    contact: str
+    time: Microseconds
+
+
+def _optional_json(text: str | None) -> Any:
+    return None if text is None else orjson.loads(text)
+
+
+def _reactions(text: str) -> list[MessageReaction]:
+    return [MessageReaction(**reaction) for reaction in orjson.loads(text)]
+
+
+@frozen
+class Message:
+    """One message as it stands. ``content`` is None once it was revoked or redacted.
+
+    ``id`` is the provider's, as in ``reply_to``; a redacted message has nothing left but its
+    position, time and place.
+    """
+
+    position: int
+    inbox: str
+    conversation: str
+    time: Microseconds
+    id: str | None
+    direction: str | None
+    kind: str | None
+    preview: str | None
+    content: dict[str, Any] | None = field(converter=_optional_json)
+    contact: str | None
+    contact_name: str | None
+    sent_at: Microseconds | None
+    reply_to: str | None
+    forwarded: bool = field(converter=bool)
+    status: str | None
+    status_at: Microseconds | None
+    errors: list[dict[str, Any]] = field(converter=_optional_json)
+    edited: bool = field(converter=bool)
+    revoked: bool = field(converter=bool)
+    redacted: bool = field(converter=bool)
+    reactions: list[MessageReaction] = field(converter=_reactions)
+
+
+_REACTIONS = """(
+    SELECT json_group_array(json_object(
+        'emoji', emoji, 'direction', direction, 'contact', contact, 'time', time))
+    FROM (
+        SELECT preview AS emoji, direction, contact_id AS contact, recorded_at AS time,
+            max(position) AS position
+        FROM messages WHERE inbox = shown.inbox AND reacts_to = shown.message_id
+        GROUP BY direction, conversation ORDER BY position
+    ) WHERE emoji IS NOT NULL)"""
+
+# Each inbox's newest come from the index alone; ordering what the join gives would first fetch and
+# sort the whole conversation.
+_LIST = f"""
+SELECT shown.*, {_REACTIONS}
+FROM (
+    SELECT value AS inbox, {root_of("messages", "value", ":conversation")} AS conversation
+    FROM json_each(:inboxes)
+) AS wanted
+CROSS JOIN messages_shown AS shown ON shown.position IN (
+    SELECT position FROM messages WHERE inbox = wanted.inbox
+        AND conversation = wanted.conversation AND position < :before AND kind IS NOT 'reaction'
+    ORDER BY position DESC LIMIT :limit)
+ORDER BY shown.position DESC LIMIT :limit
+"""
+
+
+def list_messages(
+    inboxes: frozenset[str], conversation: str, *, limit: int = 50, before: int | None = None
+) -> Query[Message]:
+    """The newest messages of a conversation, newest first; ``before`` is the last one's position.
+
+    An id that joined another conversation finds that one.
+    """
+    parameters: dict[str, SqlValue] = {
+        "inboxes": json_list(inboxes),
+        "conversation": conversation,
+        "before": POSITION_MAX if before is None else before,
+        "limit": limit,
+    }
+    return Query(_LIST, parameters, Message, (MESSAGES.name,))
