@@ -1,0 +1,326 @@
+"""Which sessions a commit concerns, and the tasks that serve them all.
+
+The log is the only queue: nothing is kept for a client beside its cursor. A commit wakes the
+sessions whose inboxes it touched; each reads on from its own cursor, out of the tail where that
+reaches back, else out of the disk through one pump that takes the waiting sessions in turn. Live
+delivery, catching up and retrying are that one operation, so there is no seam between them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Sequence
+from secrets import token_urlsafe
+
+from attrs import frozen
+
+from eventstore.codec import time_text
+from eventstore.cursor import Cursor
+from eventstore.events import ClientConnected, RecordedEvent
+from eventstore.log import EventLog, LogUnavailable, wall_clock_us
+from transport.audience import Audience
+from transport.connection import Admit, Channel, Connection, Grant, HubSide, Refused
+from transport.frames import CloseCode, Hello, Window
+from transport.newest import Newest
+from transport.opening import AckFloor, Opening, greeting, prepare_opening
+from transport.page import PAGE_BYTES_MAX, PAGE_EVENTS_MAX
+from transport.recorder import RECORDS_MAX, Recorder
+from transport.session import WINDOW, Session, State
+
+__all__ = ["AckFloor", "Admit", "Connection", "Grant", "Hub", "Limits", "Refused"]
+
+logger = logging.getLogger(__name__)
+
+TICK_S = 0.25
+RESTART_SPREAD_MS = 5_000
+SHUTDOWN_RECORDS_S = 3.0
+
+
+@frozen
+class Limits:
+    """The bounds of the hub (G18)."""
+
+    connections_max: int = 5_000
+    window: Window = WINDOW
+    records_max: int = RECORDS_MAX
+
+
+DEFAULT_LIMITS = Limits()
+
+
+class Hub:
+    """All open connections of this process; every method belongs to its event loop.
+
+    ``boot`` names this run of the server in the log. ``committed`` is to be wired into
+    ``log.on_commit`` before anything is appended; ``run`` is a task of the composition root and
+    ends only with an error.
+    """
+
+    def __init__(
+        self,
+        log: EventLog,
+        *,
+        boot: str,
+        limits: Limits = DEFAULT_LIMITS,
+        clock: Callable[[], int] = wall_clock_us,
+        monotonic: Callable[[], float] = time.monotonic,
+        rand: Callable[[], float] = random.random,
+    ) -> None:
+        self._log = log
+        self._boot = boot
+        self._limits = limits
+        self._clock = clock
+        self._monotonic = monotonic
+        self._random = rand
+        self._recorder = Recorder(log, limits.records_max)
+        self._side = HubSide(
+            now=monotonic,
+            time_text=lambda: time_text(clock()),
+            record=self._recorder.record,
+            wants_disk=self._wait_for_disk,
+            change_grant=self._change_grant,
+            left=self._left,
+            retry_after_ms=lambda: int(rand() * RESTART_SPREAD_MS),
+        )
+        self._by_device: dict[tuple[str, str], Connection] = {}
+        self._audiences: dict[frozenset[str], Audience] = {}
+        self._members: dict[Audience, dict[Connection, None]] = {}
+        self._newest = Newest(log.head.position)
+        self._listeners: dict[asyncio.Future[None], frozenset[str] | None] = {}
+        self._for_disk: deque[Connection] = deque()
+        self._disk_wanted = asyncio.Event()
+        self._shutting_down = False
+
+    # --- opening -------------------------------------------------------------------------------
+
+    async def prepare(self, hello: Hello, *, admit: Admit, ack_floor: AckFloor) -> Opening:
+        """Judge a hello: who this is, what they see, where they go on.
+
+        Raises :class:`Refused`, FrameError, and LogUnavailable where the log cannot be read.
+        """
+        if self._shutting_down:
+            raise Refused(CloseCode.RESTART, "restart")
+        if len(self._by_device) >= self._limits.connections_max or self._recorder.full:
+            raise Refused(CloseCode.OVERLOADED, "overloaded")
+        return await prepare_opening(
+            hello, self._log, self._limits.window, admit=admit, ack_floor=ack_floor
+        )
+
+    def open(self, opening: Opening, channel: Channel, address: str | None) -> Connection:
+        """Start the session on ``channel``: ``welcome`` goes out, then whatever waits.
+
+        An older connection of the same device is closed: it is half-open, or a second tab.
+        """
+        key = (opening.grant.user, opening.device)
+        if (older := self._by_device.get(key)) is not None:
+            older.close(CloseCode.REPLACED, "replaced by a newer connection of this device")
+        connection = self._connect(opening, channel, address)
+        self._by_device[key] = connection
+        self._members[connection.audience][connection] = None
+        channel.send(greeting(opening, connection))
+        id_, start = connection.session.id, opening.start
+        connected = ClientConnected(id_, self._boot, start.outcome, start.cursor.position, address)
+        self._recorder.record(connection.stream, connected)
+        connection.advance()
+        return connection
+
+    def _connect(self, opening: Opening, channel: Channel, address: str | None) -> Connection:
+        cursor, now = opening.start.cursor, self._monotonic()
+        return Connection(
+            self._side,
+            channel,
+            Session(token_urlsafe(16), cursor, opening.window, self._random, now),
+            self._audience(opening.grant.inboxes),
+            opening.grant,
+            opening.admit,
+            device=opening.device,
+            address=address,
+            opened_at=time_text(self._clock()),
+        )
+
+    # --- commits -------------------------------------------------------------------------------
+
+    def committed(self, events: Sequence[RecordedEvent]) -> None:
+        """Wake whom these newly durable events concern. Acks and heartbeats concern nobody."""
+        touched = {event.inbox: event for event in events if event.for_members}
+        if not touched:
+            return
+        newest = {
+            inbox: Cursor.at(self._log.epoch, event.position, event.hash)
+            for inbox, event in touched.items()
+            if inbox is not None
+        }
+        self._newest.update(newest)
+        first = events[0].position
+        for audience in list(self._audiences.values()):
+            if not audience.inboxes.isdisjoint(newest):
+                self._wake(audience, first)
+        for future, inboxes in self._listeners.items():
+            if not future.done() and (inboxes is None or not inboxes.isdisjoint(newest)):
+                future.set_result(None)
+
+    def _wake(self, audience: Audience, first: int) -> None:
+        before = audience.newest
+        audience.advanced(self._newest.bound(audience.inboxes))
+        for connection in list(self._members[audience]):
+            try:
+                connection.commit_landed(before, first)
+            except Exception:
+                # One broken session must not keep the others, nor the writer, from going on.
+                self._drop(connection)
+
+    async def wait_beyond(self, position: int, inboxes: frozenset[str] | None = None) -> None:
+        """Return once one of the inboxes (None: any) has an event beyond ``position``.
+
+        For readers without a session (SSE): read until there is nothing more, then wait here with
+        the position up to which there was nothing. Commits in between are not missed.
+        """
+        while (seen := self._newest.seen(inboxes)) is None or seen.position <= position:
+            future = asyncio.get_running_loop().create_future()
+            self._listeners[future] = inboxes
+            try:
+                await future
+            finally:
+                del self._listeners[future]
+
+    # --- who sees what -------------------------------------------------------------------------
+
+    def _audience(self, inboxes: frozenset[str]) -> Audience:
+        if (audience := self._audiences.get(inboxes)) is None:
+            newest = self._newest.bound(inboxes)
+            audience = self._audiences[inboxes] = Audience(inboxes, self._log.tail, newest)
+            self._members[audience] = {}
+        return audience
+
+    def regrant(self, judge_again: Callable[[Grant], Grant | None]) -> None:
+        """Judge every open connection anew, because who may see what has changed.
+
+        ``judge_again`` returns the grant as it is now, None where nothing is left of it. A session
+        goes on with the inboxes it has: what it has not been sent of others it never will be (G21).
+        """
+        for connection in self.connections:
+            grant = judge_again(connection.grant)
+            if grant is None or grant.user != connection.user:
+                connection.close(CloseCode.REVOKED, "revoked")
+            else:
+                self._change_grant(connection, grant)
+
+    def _change_grant(self, connection: Connection, grant: Grant) -> None:
+        connection.grant = grant
+        if grant.inboxes == connection.audience.inboxes:
+            return
+        self._leave_audience(connection)
+        connection.audience = self._audience(grant.inboxes)
+        self._members[connection.audience][connection] = None
+        # "Nothing for this session up to here" was said of the old inboxes.
+        connection.scanned = connection.session.last_sent.position
+        connection.advance()
+
+    def _leave_audience(self, connection: Connection) -> None:
+        members = self._members[connection.audience]
+        members.pop(connection, None)
+        if not members:
+            del self._members[connection.audience]
+            self._audiences.pop(connection.audience.inboxes, None)
+
+    def _left(self, connection: Connection) -> None:
+        self._leave_audience(connection)
+        key = (connection.user, connection.device)
+        if self._by_device.get(key) is connection:
+            del self._by_device[key]
+
+    def _drop(self, connection: Connection) -> None:
+        logger.exception("session %s failed and is dropped", connection.session.id)
+        connection.channel.abort()
+        connection.lost(CloseCode.ABNORMAL, "internal error")
+
+    @property
+    def connections(self) -> Collection[Connection]:
+        """Who is connected, in the order they came."""
+        return tuple(self._by_device.values())
+
+    # --- the tasks -----------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._tick_forever(), name="malote hub ticker")
+            tasks.create_task(self._pump_forever(), name="malote hub disk pump")
+            tasks.create_task(self._recorder.run(), name="malote hub recorder")
+
+    async def _tick_forever(self) -> None:
+        # One coarse clock for all: a timer per connection costs more than looking at a number.
+        while True:
+            await asyncio.sleep(TICK_S)
+            self.tick()
+
+    def tick(self) -> None:
+        """Let every connection do what is due: heartbeats, ack ranges, the token's end."""
+        now, time_us = self._monotonic(), self._clock()
+        for connection in self.connections:
+            expires = connection.grant.expires_at_us
+            if expires is not None and expires <= time_us:
+                connection.close(CloseCode.UNAUTHORIZED, "the token has expired")
+            elif connection.session.deadline <= now:
+                connection.tick(now, self._head(connection))
+
+    def _head(self, connection: Connection) -> Cursor:
+        """The newest event a client may see, as far as we know; never behind what it was sent."""
+        sent, seen = connection.session.last_sent, self._newest.seen(connection.audience.inboxes)
+        return sent if seen is None or seen.position < sent.position else seen
+
+    def _wait_for_disk(self, connection: Connection) -> None:
+        if not connection.waits_for_disk:
+            connection.waits_for_disk = True
+            self._for_disk.append(connection)
+            self._disk_wanted.set()
+
+    async def _pump_forever(self) -> None:
+        while True:
+            await self._disk_wanted.wait()
+            while self._for_disk:
+                connection = self._for_disk.popleft()
+                connection.waits_for_disk = False
+                await self._read_for(connection)
+            self._disk_wanted.clear()
+
+    async def _read_for(self, connection: Connection) -> None:
+        """One page, then it is the next one's turn."""
+        if connection.session.state is State.CLOSED:
+            return
+        try:
+            await self._fetch(connection)
+            connection.advance()
+        except LogUnavailable as error:
+            logger.warning("cannot read for sessions: %s", error)
+            await asyncio.sleep(error.retry_after_s)
+            self._wait_for_disk(connection)
+        except Exception:
+            self._drop(connection)
+
+    async def _fetch(self, connection: Connection) -> None:
+        """Bring a connection's next page from the disk to where all with its cursor find it."""
+        audience, scanned = connection.audience, connection.read_after
+        after, head = connection.session.last_sent, self._log.head.position
+        if audience.knows(after, scanned):
+            return
+        events = await self._log.read_visible(
+            scanned, PAGE_EVENTS_MAX, audience.inboxes, bytes_max=PAGE_BYTES_MAX
+        )
+        if events:
+            audience.keep(after, scanned, events)
+        elif connection.audience is audience and connection.read_after == scanned:
+            connection.scanned = head
+
+    # --- the end -------------------------------------------------------------------------------
+
+    async def shutdown(self) -> None:
+        """Send everybody away with 1012, and wait a bounded time until that is recorded."""
+        self._shutting_down = True
+        for connection in self.connections:
+            connection.restart()
+        await self._recorder.flush(SHUTDOWN_RECORDS_S)

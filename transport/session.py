@@ -1,0 +1,343 @@
+"""The server's side of one connection: what was sent, what was handled, whether anyone is there.
+
+The machine is told things (``receive``, ``deliver``, ``caught_up``, ``tick``, ``close``, ``lost``)
+and asked things (``window``, ``deadline``); what it wants sent and recorded is drained by swap. It
+does no I/O and takes ``now``, monotonic seconds. Its rules:
+
+    CATCHING_UP --caught_up--> LIVE          ``live`` is sent, once
+    CATCHING_UP, LIVE --close, lost, two missed heartbeats--> CLOSED      and nothing after it
+
+    floor <= last_sent <= the furthest ever sent
+
+* ``deliver`` appends to what is in flight; its page follows ``last_sent`` without a gap.
+* ``ack`` is cumulative. It may name anything sent in any attempt; beyond that, or with another
+  history's hash, it is illegal; at or below the floor it is a harmless repetition.
+* ``nack`` parks one event in flight. A parked event is handled, but not counted as acknowledged.
+* ``rewind`` goes back to the floor. What had been sent already may still be acknowledged, and is
+  counted once, however often it is sent.
+* Illegal input raises :class:`~transport.frames.FrameError` and changes nothing.
+* An ``ack`` is recorded as a range, at most one a second: a quiet inbox has exact times, a storm
+  costs one small event a second. What waits is recorded at the deadline and at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum, auto
+
+from eventstore.cursor import Cursor
+from eventstore.events import (
+    ClientDisconnected,
+    DeliveryAcknowledged,
+    DeliveryParked,
+    DeliveryRetried,
+    Event,
+    HeartbeatAnswered,
+    HeartbeatMissed,
+)
+from transport.frames import (
+    Ack,
+    Bye,
+    ClientFrame,
+    CloseCode,
+    FrameError,
+    Hello,
+    Live,
+    Nack,
+    Ping,
+    Pong,
+    Window,
+)
+from transport.heartbeat import Beat, Pulse
+from transport.in_flight import InFlight
+from transport.page import Packet, Page
+
+WINDOW = Window()
+ACKS_RECORDED_EVERY_S = 1.0
+REASON_CHARS_MAX = 200
+_NEVER = float("inf")
+
+
+class State(Enum):
+    """Where a session is in its life; it only goes forward."""
+
+    CATCHING_UP = auto()
+    LIVE = auto()
+    CLOSED = auto()
+
+
+def agree_window(asked: Window | None, own: Window = WINDOW) -> Window:
+    """The smaller of both in each respect; raise :class:`FrameError` where nothing would fit."""
+    if asked is None:
+        return own
+    if asked.frames < 1 or asked.bytes < 1:
+        raise FrameError("a window holds at least one event")
+    return Window(min(asked.frames, own.frames), min(asked.bytes, own.bytes))
+
+
+class Session:
+    """The delivery state of one connection; see the rules at the top of this file.
+
+    ``start`` is the cursor the client continues from, ``random`` returns numbers from 0 to 1.
+    """
+
+    __slots__ = (
+        "_acked",
+        "_events",
+        "_frames",
+        "_in_flight",
+        "_limit",
+        "_parked",
+        "_pulse",
+        "_record_from",
+        "_recorded",
+        "_rewound",
+        "attempt",
+        "close_code",
+        "floor",
+        "id",
+        "last_sent",
+        "state",
+    )
+
+    def __init__(
+        self, id_: str, start: Cursor, window: Window, random: Callable[[], float], now: float
+    ) -> None:
+        self.id = id_
+        self.state = State.CATCHING_UP
+        self.floor = start
+        self.last_sent = start
+        self.attempt = 1
+        self.close_code: int | None = None
+        self._limit = window
+        self._pulse = Pulse(random, now)
+        self._in_flight = InFlight()
+        self._rewound: InFlight | None = None  # sent before a rewind, and not yet again
+        self._parked: set[int] | None = None  # above the floor
+        self._recorded = start.position  # acks up to here are recorded
+        self._acked = 0  # events acknowledged and not yet recorded
+        self._record_from = now  # when the next range may be recorded
+        self._frames: list[Packet] = []
+        self._events: list[Event] = []
+
+    # --- questions -----------------------------------------------------------------------------
+
+    @property
+    def window(self) -> tuple[int, int]:
+        """How many events, and how many bytes of them, may still be delivered."""
+        held, limit = self._in_flight, self._limit
+        return limit.frames - held.events, limit.bytes - held.bytes
+
+    def fit(self, page: Page) -> Page | None:
+        """The beginning of ``page`` that the window has room for, None where there is none.
+
+        An event larger than the whole window passes alone, or it would block the session for ever.
+        """
+        fitting = page.fitting(*self.window)
+        if fitting is None and not self._in_flight.events:
+            return page.fitting(1, page.bytes)
+        return fitting
+
+    @property
+    def deadline(self) -> float:
+        """When to ``tick`` at the latest."""
+        return min(self._pulse.due, self._acks_due)
+
+    @property
+    def _acks_due(self) -> float:
+        return self._record_from if self.floor.position > self._recorded else _NEVER
+
+    @property
+    def in_flight(self) -> tuple[int, int]:
+        """Events and bytes sent and not yet handled."""
+        return self._in_flight.events, self._in_flight.bytes
+
+    @property
+    def rtt_ms(self) -> float | None:
+        """The smoothed round trip, None before the first pong."""
+        return self._pulse.rtt_ms
+
+    @property
+    def quality(self) -> str:
+        """``good`` or ``poor``."""
+        return self._pulse.quality
+
+    # --- outputs -------------------------------------------------------------------------------
+
+    def frames_to_send(self) -> list[Packet]:
+        """What to send, in order; asked again, only what came since."""
+        frames, self._frames = self._frames, []
+        return frames
+
+    def events_to_record(self) -> list[Event]:
+        """What happened and belongs in the log; asked again, only what came since."""
+        events, self._events = self._events, []
+        return events
+
+    # --- inputs: frames ------------------------------------------------------------------------
+
+    def receive(self, frame: ClientFrame, now: float) -> None:
+        """Take a client's frame; raise :class:`FrameError`, with nothing changed, if illegal."""
+        if self.state is State.CLOSED:
+            return  # it was on its way when we closed
+        match frame:
+            case Ack(cursor):
+                self._acknowledge(cursor, now)
+            case Pong(id_):
+                self._answered(id_, now)
+            case Nack(position, reason):
+                self._nack(position, reason, now)
+            case Hello():
+                raise FrameError("hello is sent once")
+            case _:
+                raise FrameError("not a frame for a session")
+        self._pulse.hear(now)
+
+    def heard(self, now: float) -> None:
+        """A frame came in that is not for the session (``refresh``): it is a sign of life."""
+        self._pulse.hear(now)
+
+    def _acknowledge(self, cursor: Cursor, now: float) -> None:
+        if cursor is not self.last_sent and cursor != self.last_sent:
+            self._check(cursor)
+        last, count = self._in_flight.take_until(cursor.position)
+        if self._rewound is not None and cursor.position > self.last_sent.position:
+            further, more = self._rewound.take_until(cursor.position)
+            self.last_sent = further or self.last_sent
+            last, count = further or last, count + more
+        self._settle(last, count, now)
+
+    def _check(self, cursor: Cursor) -> None:
+        """Refuse an ack of what was never sent, or of another history."""
+        if cursor.epoch != self.last_sent.epoch:
+            raise FrameError("an ack of another log")
+        if cursor.position > self._furthest.position:
+            raise FrameError("an ack beyond what was sent")
+        ours = self._sent_at(cursor.position)
+        if ours is not None and ours != cursor:
+            raise FrameError("an ack of another history")
+
+    @property
+    def _furthest(self) -> Cursor:
+        last = None if self._rewound is None else self._rewound.last
+        return last or self.last_sent
+
+    def _sent_at(self, position: int) -> Cursor | None:
+        for cursor in (self.last_sent, self.floor):
+            if cursor.position == position:
+                return cursor
+        held = self._in_flight.at(position)
+        return self._rewound.at(position) if held is None and self._rewound else held
+
+    def _settle(self, last: Cursor | None, count: int, now: float) -> None:
+        """Move the floor to ``last``, and over parked events that then come first."""
+        if self._parked:
+            while (first := self._in_flight.first) and first.position in self._parked:
+                last, more = self._in_flight.take_until(first.position)
+                count += more
+        if last is None:
+            return
+        if self._parked:
+            gone = {position for position in self._parked if position <= last.position}
+            self._parked -= gone
+            count -= len(gone)
+        self.floor = last
+        self.attempt = 1
+        self._acked += count
+        if now >= self._record_from:
+            self._record_acks(now)
+
+    def _record_acks(self, now: float) -> None:
+        if self.floor.position > self._recorded:
+            until = self.floor.position
+            self._events.append(DeliveryAcknowledged(self.id, self._recorded, until, self._acked))
+            self._recorded, self._acked = until, 0
+            self._record_from = now + ACKS_RECORDED_EVERY_S
+
+    def _nack(self, position: int, reason: str, now: float) -> None:
+        if position <= self.floor.position or position in (self._parked or ()):
+            return
+        if self._sent_at(position) is None:
+            raise FrameError("a nack of what was not sent")
+        self._parked = (self._parked or set()) | {position}
+        self._events.append(DeliveryParked(self.id, position, reason[:REASON_CHARS_MAX]))
+        self._settle(None, 0, now)
+
+    def _answered(self, id_: int, now: float) -> None:
+        rtt_ms = self._pulse.answer(id_, now)
+        if rtt_ms is not None:
+            self._events.append(HeartbeatAnswered(self.id, rtt_ms))
+
+    # --- inputs: the log -----------------------------------------------------------------------
+
+    def deliver(self, page: Page) -> None:
+        """Send the page that follows :attr:`last_sent` and that :meth:`fit` said has room."""
+        assert self.state is not State.CLOSED
+        assert page.after == self.last_sent, "pages follow each other without a gap"
+        assert self.fit(page) is page, "a page fits the window"
+        self._in_flight.push(page.extent)
+        self.last_sent = page.cursor
+        if self._rewound is not None:
+            self._rewound.take_until(page.cursor.position)
+            self._rewound = self._rewound if self._rewound.events else None
+        self._frames.append(page.packet(self.attempt))
+
+    def caught_up(self, time: str) -> None:
+        """Nothing visible lies beyond :attr:`last_sent`; ``time`` is the server's, RFC 3339."""
+        if self.state is State.CATCHING_UP:
+            self.state = State.LIVE
+            self._frames.append(Packet.of(Live(self.last_sent, time)))
+
+    def rewind(self, reason: str) -> None:
+        """Go back to the floor, so that all that is in flight is read and sent again."""
+        assert self.state is not State.CLOSED
+        if self._rewound is not None:
+            self._in_flight.put_before(self._rewound)
+        self._rewound = self._in_flight if self._in_flight.events else None
+        self._in_flight = InFlight()
+        self.last_sent = self.floor
+        self.attempt += 1
+        after = self.floor.position
+        self._events.append(DeliveryRetried(self.id, after, self.attempt, reason))
+
+    # --- inputs: time and the end --------------------------------------------------------------
+
+    def tick(self, now: float, head: Cursor) -> None:
+        """Do what is due. ``head`` is the newest event the client may see, for the ping."""
+        if self.state is State.CLOSED:
+            return
+        if now >= self._acks_due:
+            self._record_acks(now)
+        match self._pulse.beat(now):
+            case Beat.REST:
+                pass
+            case Beat.PING:
+                self._ping(head)
+            case Beat.PING_AGAIN:
+                self._events.append(HeartbeatMissed(self.id, self._pulse.missed))
+                self._ping(head)
+            case Beat.GIVE_UP:
+                self._events.append(HeartbeatMissed(self.id, self._pulse.missed))
+                self.lost(CloseCode.STALLED, "no heartbeat", now)
+
+    def _ping(self, head: Cursor) -> None:
+        pulse = self._pulse
+        self._frames.append(Packet.of(Ping(pulse.id, head, pulse.quality, pulse.rtt_ms)))
+
+    def close(
+        self, code: int, reason: str, now: float, *, retry_after_ms: int | None = None
+    ) -> None:
+        """End it from our side: ``bye`` is sent and the socket is to be closed with ``code``."""
+        if self.state is not State.CLOSED:
+            self._frames.append(Packet.of(Bye(code, reason, retry_after_ms)))
+            self.lost(code, reason, now)
+
+    def lost(self, code: int, reason: str, now: float) -> None:
+        """The connection ended; nobody reads any more. ``code`` is 1006 where there was none."""
+        if self.state is State.CLOSED:
+            return
+        self._record_acks(now)
+        self._events.append(ClientDisconnected(self.id, code, reason[:REASON_CHARS_MAX]))
+        self.state = State.CLOSED
+        self.close_code = code
+        self._in_flight, self._rewound = InFlight(), None
