@@ -9,7 +9,7 @@ from typing import TypeAlias
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 
 from api import problems
 from api.auth import ANYONE_INSIDE, WRITERS, only
@@ -17,6 +17,7 @@ from api.control import serve_control
 from api.house import House, State, open_house
 from api.middleware import Answers, Hosts
 from api.routes import conversations, events, health, sync, webhooks
+from api.routes.live import LiveSessions
 from api.settings import Settings
 from eventstore.log import LogUnavailable
 
@@ -31,6 +32,7 @@ ROUTES = (
     Route("/v1/conversations/{id}/messages", only(ANYONE_INSIDE, conversations.get_messages)),
     Route("/v1/conversations/{id}/read", only(WRITERS, conversations.post_read), methods=["POST"]),
     Route("/v1/events", only(ANYONE_INSIDE, events.get_events)),
+    WebSocketRoute("/v1/ws", LiveSessions()),
     Route("/livez", health.livez),
     Route("/readyz", health.readyz),
 )

@@ -12,6 +12,7 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypedDict
@@ -27,8 +28,10 @@ from eventstore.events import RecordedEvent, ServerStarted, ServerStopped
 from eventstore.folder import FolderLocked, FolderUnfit
 from eventstore.log import EventLog, LogUnavailable, wall_clock_us
 from projections.access import Access
+from projections.deliveries import ack_floor
 from projections.projector import Projector
 from transport.hub import Hub
+from transport.websocket import WebSocketEndpoint, websocket_endpoint
 
 RELEASE = version("malote")
 PROJECTIONS_FILE = "projections.db"
@@ -138,6 +141,7 @@ class House:
     records: Records
     hub: Hub
     gate: Gate
+    sessions: WebSocketEndpoint
     tasks: Tasks
     boot: str
     stopping: asyncio.Event = field(factory=asyncio.Event)
@@ -187,7 +191,13 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
             clock=wall_clock_us,
             jwt_secret=str(secret) if secret is not None else None,
         )
-        house = House(settings, records, hub, gate, tasks, boot)
+        sessions = websocket_endpoint(
+            hub,
+            admit=gate.admit,
+            ack_floor=partial(floor_of, records.projector),
+            allowed_origins=settings.origins,
+        )
+        house = House(settings, records, hub, gate, sessions, tasks, boot)
         _wire(house)
         tasks.start("hub", hub.run())
         await records.record(Draft("system", ServerStarted(boot=boot, release=RELEASE)))
@@ -197,6 +207,12 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
             await house.retire()
             with suppress(LogUnavailable):  # the next start closes this boot's sessions anyway
                 await records.log.append([Draft("system", ServerStopped(boot=boot))])
+
+
+async def floor_of(projector: Projector, user: str, device: str) -> int | None:
+    """How far a device has acknowledged; None for one that was never here."""
+    answer = await projector.fetch(ack_floor(user, device))
+    return next(iter(answer.rows), None)
 
 
 def _wire(house: House) -> None:

@@ -21,6 +21,8 @@ from typed_settings.exceptions import InvalidSettingsError
 from typed_settings.loaders import DictLoader, EnvLoader, Loader
 from typed_settings.types import LoadedSettings, LoaderMeta, OptionList, SecretStr, SettingsDict
 
+from transport.origin import OriginList
+
 PREFIX = "MALOTE_"
 JWT_SECRET_BYTES_MIN = 32
 _WILDCARDS = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - named here in order to be refused
@@ -108,7 +110,7 @@ class Settings:
         help="Silence on /v1/events after which a comment keeps the connection alive.",
     )
     shutdown_timeout_s: float = option(
-        default=6.0,
+        default=4.0,
         validator=_at_least(0.1),
         help="How long a stopping server waits for requests under way.",
     )
@@ -160,6 +162,10 @@ def load(**overrides: Any) -> Settings:
         raise SettingsInvalid(
             "listening on every address needs MALOTE_PUBLIC_BASE_URL or MALOTE_ALLOWED_HOSTS"
         )
+    try:
+        OriginList(settings.allowed_origins)
+    except ValueError as wrong:
+        raise SettingsInvalid(f"MALOTE_ALLOWED_ORIGINS: {wrong}") from None
     return settings
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from api import logs
 from api.commands.backup import backup, restore
 from api.commands.inbox import inbox
 from api.commands.rebuild import rebuild
@@ -33,6 +34,7 @@ COMMANDS: tuple[click.Command, ...] = (
 @click.version_option(RELEASE, prog_name="malote")
 def main() -> None:
     """A self-hosted real-time inbox on one event log. MALOTE_DATA names its folder."""
+    logs.configure("warning", "auto")  # standard output belongs to what a command answers
 
 
 for command in COMMANDS:

@@ -1,4 +1,4 @@
-"""``/livez``: is this process alive? ``/readyz``: should it be sent clients and webhooks?
+"""``/livez``: this process is alive. ``/readyz``: it should be sent clients and webhooks.
 
 Anyone may ask, so neither says more than that.
 """

@@ -1,0 +1,116 @@
+"""A furnished data folder and an application on it, for the tests of handlers."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+from attrs import field, frozen
+from starlette.testclient import TestClient
+
+from api import actions
+from api.app import create_app
+from api.house import open_records
+from api.providers import PROVIDERS, Secret
+from api.settings import Settings
+
+WHATSAPP_SECRET = "the app secret of the tests"
+STANDARD_SECRET = "whsec_dGhlIHNpZ25pbmcgc2VjcmV0IG9mIHRoZSB0ZXN0cw=="
+JWT_SECRET = "the secret of a backend of the tests"
+SECRETS = {"support": ("whatsapp", WHATSAPP_SECRET), "orders": ("standard", STANDARD_SECRET)}
+USERS = {
+    "ana": ("member", ["support"]),
+    "otto": ("member", ["orders"]),
+    "noa": ("member", []),
+    "aud": ("auditor", []),
+    "adm": ("admin", []),
+}
+
+
+@frozen
+class Place:
+    """A data folder with two inboxes, five users, and a token for each of them."""
+
+    folder: Path
+    tokens: Mapping[str, str] = field(factory=dict)
+
+    def headers(self, user: str) -> dict[str, str]:
+        """The header with which this user asks."""
+        return {"Authorization": f"Bearer {self.tokens[user]}"}
+
+
+def furnished(folder: Path) -> Place:
+    """Make the inboxes, users and tokens."""
+
+    async def furnish() -> dict[str, str]:
+        async with open_records(folder) as (records, _):
+            for inbox, (provider, secret) in SECRETS.items():
+                await actions.add_inbox(
+                    records, id=inbox, provider=provider, secrets=[secret], verify_token="verify-me"
+                )
+            for user, (role, inboxes) in USERS.items():
+                await actions.add_user(records, name=user, role=role, inboxes=inboxes)  # type: ignore[arg-type]
+            return {
+                user: (await actions.create_token(records, user=user))["token"] for user in USERS
+            }
+
+    return Place(folder, asyncio.run(furnish()))
+
+
+@contextmanager
+def serving(folder: Path, **settings: Any) -> Iterator[TestClient]:
+    """A client of an application on this folder; its lifespan runs."""
+    app = create_app(Settings(data=folder, **settings))
+    with TestClient(app, base_url="http://localhost", raise_server_exceptions=False) as client:
+        yield client
+
+
+def order(
+    message_id: str, text: str = "hello", contact: str = "c-1"
+) -> tuple[bytes, dict[str, str]]:
+    """Body and headers of a Standard Webhook with one message."""
+    data = {"text": text, "contact": {"id": contact}}
+    body = orjson.dumps({"type": "order.made", "data": data})
+    return body, signed("orders", body, message_id)
+
+
+def chat(
+    message_id: str, text: str = "hello", contact: str = "5511955501234"
+) -> tuple[bytes, dict[str, str]]:
+    """Body and headers of a WhatsApp webhook with one text message."""
+    message = {
+        "from": contact,
+        "id": message_id,
+        "timestamp": "1763800000",
+        "type": "text",
+        "text": {"body": text},
+    }
+    value = {
+        "messaging_product": "whatsapp",
+        "metadata": {"display_phone_number": "551155550000", "phone_number_id": "1"},
+        "contacts": [{"profile": {"name": "Ana"}, "wa_id": contact}],
+        "messages": [message],
+    }
+    change = {"field": "messages", "value": value}
+    envelope = {"object": "whatsapp_business_account", "entry": [{"id": "1", "changes": [change]}]}
+    body = orjson.dumps(envelope)
+    return body, signed("support", body)
+
+
+def signed(inbox: str, body: bytes, message_id: str | None = None) -> dict[str, str]:
+    """The headers with which the inbox's provider would send these bytes."""
+    provider, secret = SECRETS[inbox]
+    return PROVIDERS[provider].sign(
+        body, Secret(secret.encode()), now_s=int(time.time()), id=message_id
+    )
+
+
+def post(client: TestClient, inbox: str, webhook: tuple[bytes, dict[str, str]]) -> Any:
+    """Deliver one webhook."""
+    body, headers = webhook
+    return client.post(f"/webhooks/{inbox}", content=body, headers=headers)
