@@ -126,7 +126,8 @@ def _keys(secrets: Sequence[Secret]) -> list[bytes]:
 def _key(secret: Secret) -> bytes:
     encoded = secret.value.removeprefix(_PREFIX)
     try:
-        key = b64decode(encoded, validate=True)
+        # Some systems leave the padding out.
+        key = b64decode(encoded + b"=" * (-len(encoded) % 4), validate=True)
     except Base64Error:
         key = b""
     if not key or encoded == secret.value:

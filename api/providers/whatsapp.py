@@ -142,14 +142,16 @@ def _change(request: Request, change: Node) -> Iterator[Draft]:
     value = change.child("value")
     batch = Batch(request, People(value), provider_errors(value))
     for key in value.value:
-        yield from _member(batch, key, value.member(key))
+        yield from _member(batch, value, value.member(key), key)
 
 
-def _member(batch: Batch, key: str, member: Node) -> list[Draft]:
+def _member(batch: Batch, value: Node, member: Node, key: str) -> list[Draft]:
     """What one member of a ``value`` says; members of a future version are not lost silently."""
     if key in _PARTS:
         derive = partial(_PARTS[key], batch)
         return _understood(batch.request, member, partial(_each, batch.request, derive))
+    if key == "errors" and not value.get("messages"):
+        return [unparsed(batch.request, name, "errors without a message", member.path)]
     if key in _BESIDE or not isinstance(member.value, (dict, list)):
         return []
     return [unparsed(batch.request, name, "not known", member.path)]
