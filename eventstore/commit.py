@@ -29,6 +29,7 @@ from eventstore.apply import Applied, Head, apply, keys_of, keys_of_repeats, ord
 from eventstore.chain import SALT_BYTES
 from eventstore.connection import is_corrupt
 from eventstore.events import RecordedEvent
+from eventstore.folder import make_private
 from eventstore.recheck import ChainBroken
 from eventstore.waiting import Queue, Waiting
 from eventstore.writer import Writer
@@ -100,24 +101,27 @@ class Committer:
 
         Raises FolderUnfit, sqlite3.Error.
         """
-        self._writer = await Writer.open(self._source.path, self._source.factory)
+        if not self._source.path.exists():  # noqa: ASYNC240  once, at start
+            make_private(self._source.path)
+        writer = self._writer = await Writer.open(self._source.path, self._source.factory)
+        self.head = await reader.newest(writer.fetch)
+        before = max(0, self.head.position - self._source.recheck_links)
         try:
-            head = await reader.newest(self._writer.fetch)
-            before = max(0, head.position - self._source.recheck_links)
-            self.head, _ = await reader.recheck(
-                self._writer.fetch, before, self._source.recheck_links
-            )
-            await self._writer.settle()
-            self.state = State.WRITING
+            await reader.recheck(writer.fetch, before, self._source.recheck_links)
         except ChainBroken as error:
-            self.head = head
             self.halt(error)
+        else:
+            await writer.settle()
+            self.state = State.WRITING
 
     async def run(self) -> None:
         """Write groups until the queue is closed and empty, or the log halts."""
         while self.state is State.WRITING:
             group = await self._queue.take(self._source.group_drafts_max)
             if not group:
+                return
+            if self.state is not State.WRITING:  # a reader found the file corrupt meanwhile
+                self._refuse(group)
                 return
             try:
                 applied = await self._write(group)
@@ -158,38 +162,40 @@ class Committer:
         self.state = State.REOPENING
         if is_corrupt(error):
             self.halt(error)
-        self._refuse([*group, *self._queue.drain()], error)
+        self._refuse([*group, *self._queue.drain()])
         pause_s = _REOPEN_PAUSE_S
         while self.state is State.REOPENING and not self._closing.is_set():
             try:
                 await self._reopen()
             except (sqlite3.Error, OSError) as again:
-                logger.warning("the log cannot be reopened yet: %s", again)
                 if is_corrupt(again):
                     self.halt(again)
+                    return
+                logger.warning("the log cannot be reopened yet: %s", again)
                 await self._pause(pause_s)
                 pause_s = min(2 * pause_s, _REOPEN_PAUSE_MAX_S)
+            except Exception as again:
+                self.halt(again)
 
-    def _refuse(self, group: Sequence[Waiting], error: Exception) -> None:
-        refusal = self.refusal() or LogUnavailable("the log is being reopened")
-        refusal.__cause__ = error
+    def _refuse(self, group: Sequence[Waiting]) -> None:
+        refusal = self.refusal()
+        assert refusal is not None
         for append in group:
             append.refuse(refusal)
 
     async def _reopen(self) -> None:
-        """See with a new connection whether all that was acknowledged is there, and what else."""
+        """See with a new connection whether all that was acknowledged is there, and what else.
+
+        Raises ChainBroken if it is not; sqlite3.Error, OSError if that cannot be seen yet.
+        """
         await self._drop_writer()
-        self._writer = await Writer.open(self._source.path, self._source.factory)
-        try:
-            before = max(0, self.head.position - self._source.recheck_links)
-            mark, _ = await reader.recheck(self._writer.fetch, before, self.head.position - before)
-            if mark != self.head:
-                raise ChainBroken(self.head.position, "an acknowledged event is not there any more")
-            found = await self._follow_on(self._writer)
-            await self._writer.settle()
-        except ChainBroken as error:
-            self.halt(error)
-            return
+        writer = self._writer = await Writer.open(self._source.path, self._source.factory)
+        before = max(0, self.head.position - self._source.recheck_links)
+        mark, _ = await reader.recheck(writer.fetch, before, self.head.position - before)
+        if mark != self.head:
+            raise ChainBroken(self.head.position, "an acknowledged event is gone or another one")
+        found = await self._follow_on(writer)
+        await writer.settle()
         self.state = State.WRITING
         for head, events in found:
             self._advance(head, events)
@@ -247,5 +253,5 @@ class Committer:
     async def close(self) -> None:
         """Close the connection, after ``run`` has ended."""
         self.state = State.CLOSED
-        self._refuse(self._queue.drain(), LogUnavailable("the log is closed"))
+        self._refuse(self._queue.drain())
         await self._drop_writer()

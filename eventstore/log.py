@@ -302,5 +302,7 @@ class EventLog:
     async def close(self) -> None:
         """Write what waits, then close everything and give the folder back."""
         self._committer.stop()
-        await self._task
-        await self._resources.aclose()
+        try:
+            await self._task
+        finally:
+            await self._resources.aclose()

@@ -20,7 +20,7 @@ import orjson
 from eventstore.apply import Applied, Known
 from eventstore.connection import APPLICATION_ID, FORMAT, Row, fetch, open_writer
 from eventstore.draft import KEY_BYTES
-from eventstore.folder import FolderUnfit, make_private
+from eventstore.folder import FolderUnfit
 
 # A group goes in by one statement with few parameters, and so does a lookup. The sqlite3 module
 # gives the GIL away at every step, and takes up to 5 ms to have it back from a busy event loop:
@@ -64,9 +64,7 @@ class Writer:
 
     @classmethod
     async def open(cls, path: Path, factory: type[sqlite3.Connection]) -> Writer:
-        """Open the log's file, made new if there is none. Raises FolderUnfit, sqlite3.Error."""
-        if not path.exists():
-            make_private(path)
+        """Open the log's file; an empty one becomes a log. Raises FolderUnfit, sqlite3.Error."""
         connection = await open_writer(path, factory)
         try:
             await _prepare(connection, path)
