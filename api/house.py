@@ -10,12 +10,12 @@ import asyncio
 import secrets
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TypedDict
 
 import structlog
 from attrs import define, field, frozen
@@ -62,13 +62,13 @@ class Tasks:
     failed: set[str] = field(factory=set)
     _running: dict[str, asyncio.Task[None]] = field(factory=dict)
 
-    def start(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+    def start(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         """Run ``work``; its end before :meth:`stop` is a failure that readiness shows."""
         self._running[name] = asyncio.create_task(self._watch(name, work), name=f"malote {name}")
 
-    async def _watch(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+    async def _watch(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         try:
-            await work
+            await work()
         except asyncio.CancelledError:
             raise
         except Exception:
@@ -128,7 +128,7 @@ async def open_records(folder: Path) -> AsyncIterator[tuple[Records, Tasks]]:
         tasks = Tasks()
         stack.push_async_callback(tasks.stop)
         log.on_commit = lambda _: projector.wake()
-        tasks.start("projector", projector.run())
+        tasks.start("projector", projector.run)
         projector.wake()
         yield Records(log, projector, keyring), tasks
 
@@ -199,7 +199,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         )
         house = House(settings, records, hub, gate, sessions, tasks, boot)
         _wire(house)
-        tasks.start("hub", hub.run())
+        tasks.start("hub", hub.run)
         await records.record(Draft("system", ServerStarted(boot=boot, release=RELEASE)))
         try:
             yield house

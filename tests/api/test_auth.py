@@ -1,0 +1,187 @@
+"""Who may ask: every route for every role, tokens of both kinds, and what refusals give away."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+from starlette.routing import Route, WebSocketRoute
+from starlette.testclient import TestClient
+
+from api.app import ROUTES
+from api.control import call
+from tests.api.serving import JWT_SECRET, USERS, Place, chat, furnished, post, serving
+
+OPEN_TO_ANYONE = {"/livez", "/readyz", "/webhooks/{inbox}"}
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    """A furnished folder."""
+    return furnished(tmp_path / "data")
+
+
+@pytest.fixture
+def client(place: Place) -> Iterator[TestClient]:
+    """A server on it that also takes a backend's JWTs, with one message in `support`."""
+    with serving(place.folder, jwt_secret=JWT_SECRET) as client:
+        post(client, "support", chat("s-1"))
+        yield client
+
+
+def conversation(client: TestClient, place: Place) -> str:
+    """The id of the one conversation there is."""
+    page = client.get("/v1/sync", headers=place.headers("ana")).json()
+    found: str = page["conversations"][0]["id"]
+    return found
+
+
+READ = {"ana": 200, "otto": 404, "noa": 404, "aud": 200, "adm": 200}
+WRITE = {"ana": 200, "otto": 404, "noa": 404, "aud": 403, "adm": 200}
+ANY = dict.fromkeys(USERS, 200)
+MATRIX: list[tuple[str, str, dict[str, int]]] = [
+    ("GET", "/v1/sync", ANY),
+    ("GET", "/v1/conversations", ANY),
+    ("GET", "/v1/conversations/{id}", READ),
+    ("GET", "/v1/conversations/{id}/messages", READ),
+    ("POST", "/v1/conversations/{id}/read", WRITE),
+]
+
+
+@pytest.mark.parametrize("user", USERS)
+@pytest.mark.parametrize(("method", "path", "expected"), MATRIX, ids=lambda value: str(value)[:40])
+def test_each_route_answers_each_role_as_the_table_says(
+    client: TestClient, place: Place, method: str, path: str, expected: dict[str, int], user: str
+) -> None:
+    """Own inbox, another's inbox, none, auditor, admin."""
+    target = path.replace("{id}", conversation(client, place))
+    body = {"position": 1} if method == "POST" else None
+    answer = client.request(method, target, json=body, headers=place.headers(user))
+    assert answer.status_code == expected[user]
+    if path in ("/v1/sync", "/v1/conversations"):
+        assert bool(answer.json()["conversations"]) == (READ[user] == 200)
+
+
+def test_the_table_has_every_route_that_asks_for_a_token() -> None:
+    """A new route must be added to the matrix, or be open to anyone on purpose.
+
+    /v1/events and /v1/ws stream without end; their files test who is let in.
+    """
+    covered = {path for _, path, _ in MATRIX} | OPEN_TO_ANYONE | {"/v1/events", "/v1/ws"}
+    assert {route.path for route in ROUTES if isinstance(route, Route | WebSocketRoute)} == covered
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [None, "", "Bearer", "Bearer ", "Basic YTpi", "Bearer mlt_x_y", "Bearer \u00e9".encode(),
+     b"Bearer \xff", "mlt_0", "Bearer a.b.c", "Bearer " + "x" * 10_000,
+     f"Bearer mlt_{'0' * 32}_{'A' * 32}"],
+)  # fmt: skip
+@pytest.mark.parametrize("path", [*(path for _, path, _ in MATRIX[:4]), "/v1/events"])
+def test_without_a_valid_token_every_route_is_401(
+    client: TestClient, path: str, authorization: str | bytes | None
+) -> None:
+    """With the scheme to try, before anything is looked up or read."""
+    headers = {} if authorization is None else {"Authorization": authorization}
+    answer = client.get(path.replace("{id}", "c_1"), headers=headers)
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"].startswith("Bearer")
+    assert answer.json()["type"] == "urn:malote:problem:unauthorized"
+
+
+def test_a_token_in_the_query_is_no_token(client: TestClient, place: Place) -> None:
+    """It would end up in somebody's access log."""
+    assert client.get(f"/v1/sync?token={place.tokens['ana']}").status_code == 401
+
+
+def test_a_revoked_token_is_refused_at_once(client: TestClient, place: Place) -> None:
+    """And only that one."""
+    assert client.get("/v1/sync", headers=place.headers("ana")).status_code == 200
+    asyncio.run(call(place.folder, "revoke_token", token=place.tokens["ana"]))
+    assert client.get("/v1/sync", headers=place.headers("ana")).status_code == 401
+    assert client.get("/v1/sync", headers=place.headers("otto")).status_code == 200
+
+
+def test_an_expired_token_is_refused(
+    client: TestClient, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the server's clock, to the microsecond."""
+    made = asyncio.run(call(place.folder, "create_token", user="ana", ttl_s=60))
+    headers = {"Authorization": f"Bearer {made['token']}"}
+    assert client.get("/v1/sync", headers=headers).status_code == 200
+    gate = client.app_state["house"].gate
+    monkeypatch.setattr(gate, "_clock", lambda: time.time_ns() // 1000 + 61_000_000)
+    assert client.get("/v1/sync", headers=headers).status_code == 401
+
+
+def test_a_changed_role_counts_from_the_next_question(client: TestClient, place: Place) -> None:
+    """Nothing of an earlier answer is remembered."""
+    id_ = conversation(client, place)
+    assert client.get(f"/v1/conversations/{id_}", headers=place.headers("ana")).status_code == 200
+    asyncio.run(call(place.folder, "add_user", name="ana", role="member", inboxes=["orders"]))
+    assert client.get(f"/v1/conversations/{id_}", headers=place.headers("ana")).status_code == 404
+
+
+def claims(**changes: Any) -> dict[str, Any]:
+    """What a good JWT says, but for these changes; None takes a claim out."""
+    good = {
+        "sub": "backend-user",
+        "inboxes": ["support"],
+        "role": "member",
+        "exp": int(time.time()) + 60,
+    }
+    return {name: value for name, value in (good | changes).items() if value is not None}
+
+
+def with_jwt(client: TestClient, token: str) -> Any:
+    """Ask with this JWT."""
+    return client.get("/v1/sync", headers={"Authorization": f"Bearer {token}"})
+
+
+def test_a_backends_jwt_is_taken(client: TestClient) -> None:
+    """It says itself who it is for and what they see."""
+    page = with_jwt(client, jwt.encode(claims(), JWT_SECRET, "HS256")).json()
+    assert {event["inbox"] for event in page["events"]} == {"support"}
+    other = with_jwt(client, jwt.encode(claims(inboxes=["orders", "nowhere"]), JWT_SECRET, "HS256"))
+    assert other.json()["events"] == []
+    auditor = jwt.encode(claims(inboxes=[], role="auditor"), JWT_SECRET, "HS256")
+    assert with_jwt(client, auditor).json()["events"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"sub": None}, {"inboxes": None}, {"role": None}, {"exp": None}, {"exp": 1}, {"exp": "soon"},
+     {"exp": 1e400}, {"sub": "a/b"}, {"sub": ""}, {"sub": "x" * 65}, {"sub": 7}, {"sub": "a\nb"},
+     {"role": "root"}, {"role": ["admin"]}, {"inboxes": "support"}, {"inboxes": [1]},
+     {"inboxes": {"support": 1}}, {"nbf": int(time.time()) + 3600}],
+)  # fmt: skip
+def test_a_jwt_with_other_claims_is_refused(client: TestClient, changes: dict[str, Any]) -> None:
+    """Each claim is required, and of one shape."""
+    token = jwt.encode({k: v for k, v in claims(**changes).items() if k != "exp"}, JWT_SECRET)
+    if changes.get("exp", 0) is not None:
+        try:
+            token = jwt.encode(claims(**changes), JWT_SECRET)
+        except (TypeError, ValueError, OverflowError):
+            pytest.skip("this library does not even encode it")
+    assert with_jwt(client, token).status_code == 401
+
+
+def test_a_jwt_of_another_key_or_algorithm_is_refused(client: TestClient) -> None:
+    """The algorithm is ours to say, not the token's (RFC 8725)."""
+    assert with_jwt(client, jwt.encode(claims(), "x" * 64, "HS256")).status_code == 401
+    assert with_jwt(client, jwt.encode(claims(), JWT_SECRET * 2, "HS512")).status_code == 401
+    assert with_jwt(client, jwt.encode(claims(), None, "none")).status_code == 401
+    long = jwt.encode(claims(inboxes=["support"] * 5000), JWT_SECRET, "HS256")
+    assert with_jwt(client, long).status_code == 401
+
+
+def test_without_a_secret_no_jwt_is_taken(place: Place) -> None:
+    """There is no default secret."""
+    with serving(place.folder) as client:
+        for secret in (JWT_SECRET, "\0" * 32):
+            assert with_jwt(client, jwt.encode(claims(), secret, "HS256")).status_code == 401
