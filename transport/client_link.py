@@ -128,10 +128,11 @@ class ClientLink:
     async def _write(self, socket: Socket) -> None:
         session = self._session
         try:
+            await self._send(socket)
             while session.link is Link.OPEN:
+                await self._wait_for_work(session.deadline)
                 session.tick(self.clock())
                 await self._send(socket)
-                await self._wait_for_work(session.deadline)
         except LinkEnded as error:
             session.lost(error.end, self.clock())
 
