@@ -219,7 +219,7 @@ def _number_change(request: Request, message: Node, before: Person) -> Iterator[
     # Up to version 11 the new id was new_wa_id, and wa_id the old one.
     wa_id = maybe_wa_id(system, "new_wa_id") or maybe_wa_id(system, "wa_id")
     now = Person(system.maybe_text("user_id"), wa_id)
-    if now != Person():
+    if now.is_known:
         yield from aliases(request, now)
         yield from joined(request, now.key, before.key, "changed_number")
 

@@ -23,12 +23,17 @@ _PUNCTUATION = str.maketrans("", "", "+ -().")
 
 @frozen
 class Person:
-    """One end of a conversation; at least one of the two ids is there."""
+    """One end of a conversation, known by at least one of the two ids."""
 
     user_id: str | None = None
     wa_id: str | None = None
     name: str | None = None
     username: str | None = None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there is an id; a name alone names nobody."""
+        return bool(self.user_id or self.wa_id)
 
     @property
     def key(self) -> str:
@@ -47,7 +52,8 @@ class People:
     """The ``contacts`` of one value, by either id."""
 
     def __init__(self, value: Node) -> None:
-        self._listed = [_listed(contact) for contact in value.maybe_each("contacts")]
+        listed = [_listed(contact) for contact in value.maybe_each("contacts")]
+        self._listed = [each for each in listed if each.is_known]
         self._by_user_id = {each.user_id: each for each in self._listed if each.user_id}
         self._by_wa_id = {each.wa_id: each for each in self._listed if each.wa_id}
 
@@ -57,8 +63,8 @@ class People:
         Raises :class:`Malformed` where neither is there and the contacts do not tell.
         """
         person = self.maybe_find(node, user_id_key, wa_id_key)
-        if person is None and len(self._listed) == 1 and self._listed[0] != Person():
-            person = self._listed[0]
+        if person is None and len(self._listed) == 1:
+            [person] = self._listed
         if person is None:
             raise Malformed(f"{node.path}.{wa_id_key}", "nobody is named")
         return person

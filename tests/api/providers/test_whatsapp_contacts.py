@@ -89,7 +89,10 @@ def test_the_most_stable_id_is_the_contacts_key(
     assert contact_of(message) == expected
 
 
-@pytest.mark.parametrize("contacts", [[], [{}], [LISTED, LISTED | {"user_id": "BR.2"}], None, "x"])
+@pytest.mark.parametrize(
+    "contacts",
+    [[], [{}], [{"profile": {"name": "Ana"}}], [LISTED, LISTED | {"user_id": "BR.2"}], None, "x"],
+)
 def test_a_message_of_nobody_waits_in_the_log(contacts: Any, derive: Derive) -> None:
     """No sender, and contacts that do not tell: a guess could put it before the wrong eyes."""
     [draft] = derive(contacts=contacts, messages=[TEXT])
