@@ -43,15 +43,27 @@ class NotDelivered(Exception):
 
 @frozen
 class Delivered:
-    """A 2xx: the positions of what was derived, and how long the last attempt took.
+    """A 2xx: the receipts of what was derived, and how long the last attempt took.
 
-    ``duplicates`` of the positions were known before.
+    ``duplicates`` of them were known before.
     """
 
-    positions: tuple[int, ...]
+    receipts: tuple[tuple[int, str], ...]
+    """Position and chain hash, hex; worth keeping, `malote verify --receipt` takes them."""
+
     duplicates: int
     elapsed_ms: float
     attempts: int
+
+    @property
+    def positions(self) -> tuple[int, ...]:
+        """Where they are in the log."""
+        return tuple(position for position, _ in self.receipts)
+
+    @property
+    def repeat(self) -> bool:
+        """Whether the webhook was known as a whole; a new message may repeat an alias beside it."""
+        return 0 < len(self.receipts) == self.duplicates
 
 
 class Sender:
@@ -115,10 +127,10 @@ def _seconds(retry_after: str) -> float:
 
 
 def _delivered(answer: bytes, elapsed_ms: float, attempts: int) -> Delivered:
-    """Positions where the answer has them; a provider may want another body than ours."""
+    """Receipts where the answer has them; a provider may want another body than ours."""
     try:
         told = orjson.loads(answer)
-        positions = tuple(receipt["position"] for receipt in told["receipts"])
-        return Delivered(positions, told["duplicates"], elapsed_ms, attempts)
+        receipts = tuple((each["position"], each["hash"]) for each in told["receipts"])
+        return Delivered(receipts, told["duplicates"], elapsed_ms, attempts)
     except (orjson.JSONDecodeError, KeyError, TypeError):
         return Delivered((), 0, elapsed_ms, attempts)

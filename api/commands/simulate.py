@@ -42,7 +42,7 @@ class Tally:
     def add(self, delivered: Delivered) -> None:
         """Count one that was answered 2xx."""
         self.taken += 1
-        self.duplicates += delivered.duplicates
+        self.duplicates += delivered.repeat
         self.retries += delivered.attempts - 1
         self.elapsed_ms.append(delivered.elapsed_ms)
 
@@ -162,7 +162,7 @@ async def _post(
 
 def _line(delivered: Delivered) -> str:
     positions = ", ".join(map(str, delivered.positions)) or "?"
-    again = "  duplicate" if delivered.duplicates else ""
+    again = "  duplicate" if delivered.repeat else ""
     retried = f"  attempt {delivered.attempts}" if delivered.attempts > 1 else ""
     at = time.strftime("%H:%M:%S")
     return f"{at}  stored at {positions}  {delivered.elapsed_ms:.1f} ms{again}{retried}"
