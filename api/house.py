@@ -105,7 +105,7 @@ def _opening(folder: Path) -> Iterator[None]:
     try:
         yield
     except (FolderLocked, FolderUnfit, LogUnavailable, KeyringDamaged) as trouble:
-        raise CannotOpen(f"{folder}: {trouble}") from trouble
+        raise CannotOpen(str(trouble)) from trouble
     except (OSError, sqlite3.Error) as trouble:
         raise CannotOpen(f"{folder} cannot be opened: {trouble}") from trouble
 
