@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from eventstore.apply import Head
-from eventstore.connection import APPLICATION_ID, FORMAT, GUARDS
+from eventstore.connection import APPLICATION_ID, FORMAT, GUARDS, uri
 from eventstore.events import RecordedEvent
 from eventstore.folder import FolderLock, log_path, make_private, prepare, sync_folder
 from eventstore.reader import EVENT_COLUMNS
@@ -64,13 +64,14 @@ def _restore(backup: Path, folder: Path) -> Head:
         try:
             _copy(backup, partial)
             head = _verified(partial)
+            epoch = new_epoch()
+            _rename_epoch(partial, epoch)
+            _sync(partial)
+            _put_in_place(partial, path, epoch)
         except (sqlite3.Error, ChainBroken) as error:
-            partial.unlink(missing_ok=True)
             raise BackupBroken(f"{backup}: {error}") from error
-        epoch = new_epoch()
-        _rename_epoch(partial, epoch)
-        _sync(partial)
-        _put_in_place(partial, path, epoch)
+        finally:
+            partial.unlink(missing_ok=True)
         return head
     finally:
         lock.release()
@@ -91,8 +92,8 @@ def _copy(source: Path, target: Path) -> None:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[sqlite3.Connection]:
-    uri = f"{path.resolve().as_uri()}?mode=ro"
-    with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
+    opened = sqlite3.connect(uri(path, "ro"), uri=True, isolation_level=None)
+    with closing(opened) as connection:
         for pragma in GUARDS:
             connection.execute(pragma)
         yield connection
@@ -108,7 +109,7 @@ def _verified(path: Path) -> Head:
         if answer != "ok":
             raise BackupBroken(f"{path}: {answer}")
         rows = connection.execute(
-            f"SELECT {EVENT_COLUMNS}, data_hash, salt FROM events ORDER BY position"
+            f"SELECT {EVENT_COLUMNS}, data_hash, salt FROM events ORDER BY position"  # noqa: S608  constants
         )
         return follow(Head(), ((RecordedEvent(*row[:-2]), row[-2], row[-1]) for row in rows))
 

@@ -30,6 +30,7 @@ from eventstore.chain import SALT_BYTES
 from eventstore.connection import is_corrupt
 from eventstore.events import RecordedEvent
 from eventstore.folder import make_private
+from eventstore.limits import Limits
 from eventstore.recheck import ChainBroken
 from eventstore.waiting import Queue, Waiting
 from eventstore.writer import Writer
@@ -74,8 +75,7 @@ class Source:
     path: Path
     factory: type[sqlite3.Connection]
     clock: Callable[[], int]
-    group_drafts_max: int
-    recheck_links: int
+    limits: Limits
 
 
 class Committer:
@@ -101,13 +101,13 @@ class Committer:
 
         Raises FolderUnfit, sqlite3.Error.
         """
-        if not self._source.path.exists():  # noqa: ASYNC240  once, at start
+        if not self._source.path.exists():
             make_private(self._source.path)
         writer = self._writer = await Writer.open(self._source.path, self._source.factory)
         self.head = await reader.newest(writer.fetch)
-        before = max(0, self.head.position - self._source.recheck_links)
+        before = max(0, self.head.position - self._source.limits.recheck_links)
         try:
-            await reader.recheck(writer.fetch, before, self._source.recheck_links)
+            await reader.recheck(writer.fetch, before, self._source.limits.recheck_links)
         except ChainBroken as error:
             self.halt(error)
         else:
@@ -117,7 +117,7 @@ class Committer:
     async def run(self) -> None:
         """Write groups until the queue is closed and empty, or the log halts."""
         while self.state is State.WRITING:
-            group = await self._queue.take(self._source.group_drafts_max)
+            group = await self._queue.take(self._source.limits.group_drafts_max)
             if not group:
                 return
             if self.state is not State.WRITING:  # a reader found the file corrupt meanwhile
@@ -190,7 +190,7 @@ class Committer:
         """
         await self._drop_writer()
         writer = self._writer = await Writer.open(self._source.path, self._source.factory)
-        before = max(0, self.head.position - self._source.recheck_links)
+        before = max(0, self.head.position - self._source.limits.recheck_links)
         mark, _ = await reader.recheck(writer.fetch, before, self.head.position - before)
         if mark != self.head:
             raise ChainBroken(self.head.position, "an acknowledged event is gone or another one")
@@ -207,7 +207,7 @@ class Committer:
         head = self.head
         while True:
             head, events = await reader.recheck(
-                writer.fetch, head.position, self._source.recheck_links
+                writer.fetch, head.position, self._source.limits.recheck_links
             )
             if not events:
                 return found

@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 import aiosqlite
 
 from eventstore.folder import FolderUnfit
+from eventstore.recheck import ChainBroken
 
 APPLICATION_ID = 0x4D61_6C6F
 FORMAT = 1
@@ -32,11 +33,10 @@ Fetch: TypeAlias = Callable[[str, Sequence[Any]], Awaitable[list[Row]]]
 
 
 def is_corrupt(error: BaseException) -> bool:
-    """Whether SQLite says that the file itself is damaged, not that an operation failed."""
-    return (
-        isinstance(error, sqlite3.DatabaseError)
-        and getattr(error, "sqlite_errorcode", 0) & 0xFF in _UNREADABLE
-    )
+    """Whether the file itself is damaged or another one, not that an operation failed."""
+    if isinstance(error, sqlite3.DatabaseError):
+        return getattr(error, "sqlite_errorcode", 0) & 0xFF in _UNREADABLE
+    return isinstance(error, ChainBroken)
 
 
 async def open_writer(path: Path, factory: type[sqlite3.Connection]) -> aiosqlite.Connection:
@@ -62,9 +62,13 @@ async def open_reader(path: Path) -> aiosqlite.Connection:
     return connection
 
 
+def uri(path: Path, mode: str) -> str:
+    """How SQLite is asked to open an existing file, to write (``rw``) or only to read (``ro``)."""
+    return f"{path.absolute().as_uri()}?mode={mode}"
+
+
 async def _open(path: Path, mode: str, **options: Any) -> aiosqlite.Connection:
-    uri = f"{path.resolve().as_uri()}?mode={mode}"
-    connection = await aiosqlite.connect(uri, uri=True, **options)
+    connection = await aiosqlite.connect(uri(path, mode), uri=True, **options)
     async with _closed_on_error(connection):
         await _pragmas(connection, *GUARDS)
     return connection

@@ -68,9 +68,13 @@ class FolderLock:
     """Ownership of a data folder; the kernel takes it back when the process dies."""
 
     def __init__(self, folder: Path) -> None:
-        """Take the lock. Raises :class:`FolderLocked`, naming the owner's process id."""
+        """Take the lock.
+
+        Raises :class:`FolderLocked`, naming the owner's process id, and :class:`FolderUnfit`.
+        """
         path = folder / "lock"
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, FILE_MODE)
+        make_private(path)
+        self._descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

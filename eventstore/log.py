@@ -10,11 +10,10 @@ import asyncio
 import logging
 import sqlite3
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
-
-from attrs import frozen
+from typing import Concatenate, ParamSpec, TypeVar
 
 from eventstore import backup as backups
 from eventstore import reader
@@ -23,11 +22,13 @@ from eventstore.backup import restore
 from eventstore.chain import GENESIS
 from eventstore.codec import encode
 from eventstore.commit import Committer, LogHalted, LogUnavailable, Source, State
-from eventstore.connection import Readers, Row, is_corrupt
+from eventstore.connection import Fetch, Readers, is_corrupt
 from eventstore.cursor import Cursor
 from eventstore.draft import Draft, Receipt
 from eventstore.events import RecordedEvent
 from eventstore.folder import FolderLock, free_bytes, log_path, prepare, sync_folder
+from eventstore.limits import DEFAULT_LIMITS, Limits
+from eventstore.recheck import ChainBroken
 from eventstore.tail import Tail, Visible
 from eventstore.waiting import Queue, Waiting
 
@@ -42,36 +43,16 @@ __all__ = [
 ]
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
+P = ParamSpec("P")
 
-PAGE_BYTES_MAX = 16 * 1024 * 1024
 _DISK_ASKED_EVERY_S = 1.0
 _PRIMING_PAGE = 1_000
-
-
-@frozen
-class Limits:
-    """The bounds of the log (G18). ``recheck_links``: how much of the chain is checked at open."""
-
-    group_drafts_max: int = 1_000
-    waiting_drafts_max: int = 20_000
-    waiting_bytes_max: int = 64 * 1024 * 1024
-    tail_events_max: int = 10_000
-    tail_bytes_max: int = 16 * 1024 * 1024
-    disk_reserve_bytes: int = 64 * 1024 * 1024
-    recheck_links: int = 1_000
-    readers: int = 3
-
-
-DEFAULT_LIMITS = Limits()
 
 
 def wall_clock_us() -> int:
     """The wall clock, µs since the Unix epoch, UTC."""
     return time.time_ns() // 1000
-
-
-def _announce_nothing(_events: Sequence[RecordedEvent]) -> None:
-    """What ``on_commit`` is until somebody sets it."""
 
 
 class EventLog:
@@ -85,7 +66,7 @@ class EventLog:
         """Use :meth:`open`."""
         self.folder = folder
         self.epoch = ""
-        self.on_commit: Callable[[Sequence[RecordedEvent]], None] = _announce_nothing
+        self.on_commit: Callable[[Sequence[RecordedEvent]], None] = lambda _events: None
         self._limits = limits
         self._queue = Queue(
             drafts_max=limits.waiting_drafts_max, bytes_max=limits.waiting_bytes_max
@@ -111,10 +92,7 @@ class EventLog:
         LogUnavailable (SQLite cannot open it just now).
         """
         prepare(folder)
-        source = Source(
-            log_path(folder), connection_factory, clock,
-            limits.group_drafts_max, limits.recheck_links,
-        )  # fmt: skip
+        source = Source(log_path(folder), connection_factory, clock, limits)
         log = cls(folder, source, limits)
         async with AsyncExitStack() as resources:
             resources.callback(FolderLock(folder).release)
@@ -134,7 +112,7 @@ class EventLog:
         # The writer is closed last: as the file's last connection it moves the WAL into it.
         self._readers = await Readers.open(path, self._limits.readers)
         resources.push_async_callback(self._readers.close)
-        self.epoch = await reader.epoch(self._fetch)
+        self.epoch = await self._ask(reader.epoch)
         await self._prime_tail()
         self._task = asyncio.create_task(self._committer.run(), name="malote log writer")
         logger.info(
@@ -147,8 +125,8 @@ class EventLog:
         self.tail = Tail(
             self.epoch, since, events_max=limits.tail_events_max, bytes_max=limits.tail_bytes_max
         )
-        while page := await reader.visible_everywhere(
-            self._fetch, since, _PRIMING_PAGE, PAGE_BYTES_MAX
+        while page := await self._ask(
+            reader.visible_everywhere, since, _PRIMING_PAGE, self._limits.page_bytes_max
         ):
             self.tail.extend(page)
             since = page[-1].position
@@ -231,7 +209,9 @@ class EventLog:
         until = self.head.position if until is None else min(until, self.head.position)
         if after >= until or limit <= 0:
             return []
-        return await reader.page(self._fetch, after, limit, until, streams, PAGE_BYTES_MAX)
+        return await self._ask(
+            reader.page, after, until, limit, streams, self._limits.page_bytes_max
+        )
 
     async def read_visible(
         self,
@@ -239,7 +219,7 @@ class EventLog:
         limit: int,
         inboxes: frozenset[str],
         *,
-        bytes_max: int = PAGE_BYTES_MAX,
+        bytes_max: int = DEFAULT_LIMITS.page_bytes_max,
     ) -> list[Visible]:
         """What members of these inboxes see after a position: from the tail, else from the disk.
 
@@ -248,7 +228,9 @@ class EventLog:
         held = self.tail.read(after, limit, inboxes, bytes_max)
         if held is not None:
             return held
-        page = await reader.visible_page(self._fetch, after, limit, inboxes, bytes_max)
+        page = await self._ask(
+            reader.visible_page, after, self.head.position, limit, inboxes, bytes_max
+        )
         return [Visible.of(event, self.epoch) for event in page]
 
     async def count_visible(self, after: int, inboxes: frozenset[str], *, most: int) -> int:
@@ -256,12 +238,14 @@ class EventLog:
         held = self.tail.count(after, inboxes, most)
         if held is not None:
             return held
-        return await reader.visible_count(self._fetch, after, inboxes, most)
+        return await self._ask(reader.visible_count, after, self.head.position, inboxes, most)
 
     async def visible_head(self, inboxes: frozenset[str]) -> int:
         """The position of the newest event members of these inboxes see, 0 if there is none."""
         held = self.tail.newest(inboxes)
-        return held if held is not None else await reader.visible_newest(self._fetch, inboxes)
+        if held is not None:
+            return held
+        return await self._ask(reader.visible_newest, self.head.position, inboxes)
 
     async def cursor_at(self, position: int) -> Cursor | None:
         """The cursor at a position; None beyond the head."""
@@ -271,7 +255,7 @@ class EventLog:
             return Cursor.at(self.epoch, 0, GENESIS)
         if not 0 < position < self.head.position:
             return None
-        found = await reader.point(self._fetch, position)
+        found = await self._ask(reader.point, position)
         return None if found is None else Cursor.at(self.epoch, position, found.hash)
 
     async def position_at(self, time_us: int) -> int:
@@ -279,7 +263,7 @@ class EventLog:
         low, high = 0, self.head.position
         while low < high:
             middle = (low + high + 1) // 2
-            found = await reader.point(self._fetch, middle)
+            found = await self._ask(reader.point, middle)
             if found is not None and found.recorded_at <= time_us:
                 low = middle
             else:
@@ -290,10 +274,16 @@ class EventLog:
         """Write a consistent copy to a new file, mode 0600; it holds all acknowledged before."""
         return await backups.backup(log_path(self.folder), target)
 
-    async def _fetch(self, sql: str, parameters: Sequence[object]) -> list[Row]:
+    async def _ask(
+        self,
+        query: Callable[Concatenate[Fetch, P], Awaitable[T]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """What a query gives; one that finds the file damaged halts the log (G16)."""
         try:
-            return await self._readers.fetch(sql, parameters)
-        except sqlite3.DatabaseError as error:
+            return await query(self._readers.fetch, *args, **kwargs)
+        except (sqlite3.DatabaseError, ChainBroken) as error:
             if is_corrupt(error):
                 self._committer.halt(error)
                 raise LogHalted(str(error)) from error

@@ -1,10 +1,10 @@
 """The queries on the log: pages of events, what members may see, single points of the chain."""
 
+# ruff: noqa: S608  Only constants of this file and question marks are spliced into SQL.
+
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from heapq import merge
-from itertools import islice
 from typing import Any
 
 import orjson
@@ -26,8 +26,8 @@ _VISIBLE = "stream GLOB 'inbox:*' AND type NOT GLOB 'webhook.*'"
 _INBOXES_A_QUERY = 200
 """SQLite joins at most 500 SELECTs with UNION ALL."""
 
-# A page comes as one row of JSON. The sqlite3 module gives the GIL away at every row, and takes up to
-# 5 ms to have it back from a busy event loop: 500 rows took 390 ms beside one, this takes 18 ms.
+# A page comes as one row of JSON. The sqlite3 module gives the GIL away at every row, and takes up
+# to 5 ms to have it back from a busy event loop: 500 rows took 390 ms beside one, this takes 18 ms.
 # Events are taken as long as those before them weigh less than the bound: one always fits.
 _PAGE = """
 WITH page AS ({positions}),
@@ -36,7 +36,9 @@ weighed AS (
         - ifnull(length(data), 0) AS before
     FROM page JOIN events USING (position)
 ),
-cut AS (SELECT events.* FROM weighed JOIN events USING (position) WHERE before < ? ORDER BY position)
+cut AS (
+    SELECT events.* FROM weighed JOIN events USING (position) WHERE before < ? ORDER BY position
+)
 SELECT CAST(json_group_array(json_array(
     position, recorded_at, stream, conversation, type, version, CAST(data AS TEXT),
     correlation_id, causation_id, hex(hash)
@@ -49,12 +51,16 @@ async def _page(
 ) -> list[RecordedEvent]:
     """The events at the positions that a query gives, in order, up to a weight."""
     [(rows,)] = await fetch(_PAGE.format(positions=positions), (*parameters, bytes_max))
-    return [_recorded(*row) for row in orjson.loads(rows)]
+    try:
+        return [_recorded(*row) for row in orjson.loads(rows)]
+    except orjson.JSONDecodeError as error:
+        raise ChainBroken(0, f"a page after {parameters[0]} is not text") from error
 
 
 def _recorded(
-    position: int, recorded_at: int, stream: str, conversation: str | None, type_: str, version: int,
-    data: str | None, correlation_id: str | None, causation_id: int | None, hash_: str,
+    position: int, recorded_at: int, stream: str, conversation: str | None, type_: str,
+    version: int, data: str | None, correlation_id: str | None, causation_id: int | None,
+    hash_: str,
 ) -> RecordedEvent:  # fmt: skip
     return RecordedEvent(
         position, recorded_at, stream, conversation, type_, version,
@@ -87,84 +93,75 @@ async def newest(fetch: Fetch) -> Head:
 async def page(
     fetch: Fetch,
     after: int,
-    limit: int,
     until: int,
+    limit: int,
     streams: Collection[str] | None,
     bytes_max: int,
 ) -> list[RecordedEvent]:
     """Events with ``after`` < position <= ``until``, in order; a page may be cut by its bytes."""
-    where, parameters = "position > ? AND position <= ?", [after, until]
-    named: list[str] = []
+    where, named = "position > ? AND position <= ?", sorted(streams or ())
     if streams is not None:
-        named = sorted(streams)
         where += f" AND stream IN ({', '.join('?' * len(named))})"
     positions = f"SELECT position FROM events WHERE {where} ORDER BY position LIMIT ?"
-    return await _page(
-        fetch,
-        positions,
-        (
-            *parameters,
-            *named,
-            limit,
-        ),
-        bytes_max,
-    )
+    return await _page(fetch, positions, (after, until, *named, limit), bytes_max)
 
 
 async def visible_page(
-    fetch: Fetch, after: int, limit: int, inboxes: Collection[str], bytes_max: int
+    fetch: Fetch, after: int, until: int, limit: int, inboxes: Collection[str], bytes_max: int
 ) -> list[RecordedEvent]:
-    """What members of these inboxes may see after a position, in order."""
-    pages = [await _visible_page(fetch, after, limit, part, bytes_max) for part in _parts(inboxes)]
-    return list(islice(merge(*pages, key=lambda event: event.position), limit))
+    """What members of these inboxes may see after a position, in order; cut like ``page``."""
+    candidates: list[int] = []
+    for streams in _parts(inboxes):
+        candidates += await _visible_positions(fetch, after, until, limit, streams)
+    chosen = orjson.dumps(sorted(candidates)[:limit]).decode()
+    positions = "SELECT value AS position FROM json_each(?)"
+    return await _page(fetch, positions, (chosen,), bytes_max)
 
 
-async def _visible_page(
-    fetch: Fetch, after: int, limit: int, streams: Sequence[str], bytes_max: int
-) -> list[RecordedEvent]:
-    # The first ``limit`` of each inbox come from the index alone and are merged there; a stream
-    # IN (…) ORDER BY position would sort everything after the cursor, for each page.
-    one = (
-        f"SELECT position FROM (SELECT position FROM events WHERE {_VISIBLE}"
-        " AND stream = ? AND position > ? ORDER BY position LIMIT ?)"
+async def _visible_positions(
+    fetch: Fetch, after: int, until: int, limit: int, streams: Sequence[str]
+) -> list[int]:
+    """The first ``limit`` of each inbox, from the index alone.
+
+    ``stream IN (…) ORDER BY position`` would sort everything after the cursor, for each page.
+    """
+    each = " UNION ALL ".join(
+        f"SELECT position FROM (SELECT position FROM events WHERE {_VISIBLE} AND stream = ?{number}"
+        " AND position > ?1 AND position <= ?2 ORDER BY position LIMIT ?3)"
+        for number in range(4, len(streams) + 4)
     )
-    positions = f"{' UNION ALL '.join([one] * len(streams))} ORDER BY position LIMIT ?"
-    parameters: list[Any] = []
-    for stream in streams:
-        parameters += (stream, after, limit)
-    return await _page(
-        fetch,
-        positions,
-        (
-            *parameters,
-            limit,
-        ),
-        bytes_max,
+    [(positions,)] = await fetch(
+        f"SELECT json_group_array(position) FROM ({each})", (after, until, limit, *streams)
     )
+    found: list[int] = orjson.loads(positions)
+    return found
 
 
-async def visible_count(fetch: Fetch, after: int, inboxes: Collection[str], most: int) -> int:
+async def visible_count(
+    fetch: Fetch, after: int, until: int, inboxes: Collection[str], most: int
+) -> int:
     """How many events after a position these members may see; counting stops at ``most``."""
     found = 0
     for streams in _parts(inboxes):
         [(count,)] = await fetch(
             f"SELECT count(*) FROM (SELECT 1 FROM events WHERE {_VISIBLE} AND position > ?"
-            f" AND stream IN ({', '.join('?' * len(streams))}) LIMIT ?)",
-            (after, *streams, most - found),
+            f" AND position <= ? AND stream IN ({', '.join('?' * len(streams))}) LIMIT ?)",
+            (after, until, *streams, most - found),
         )
         found += count
     return found
 
 
-async def visible_newest(fetch: Fetch, inboxes: Collection[str]) -> int:
+async def visible_newest(fetch: Fetch, until: int, inboxes: Collection[str]) -> int:
     """The newest position these members may see, 0 if there is none."""
     found = 0
     for streams in _parts(inboxes):
         each = " UNION ALL ".join(
-            [f"SELECT max(position) AS newest FROM events WHERE {_VISIBLE} AND stream = ?"]
-            * len(streams)
+            f"SELECT max(position) AS newest FROM events WHERE {_VISIBLE}"
+            f" AND stream = ?{number} AND position <= ?1"
+            for number in range(2, len(streams) + 2)
         )
-        [(position,)] = await fetch(f"SELECT max(newest) FROM ({each})", streams)
+        [(position,)] = await fetch(f"SELECT max(newest) FROM ({each})", (until, *streams))
         found = max(found, position or 0)
     return found
 
@@ -179,15 +176,7 @@ async def visible_everywhere(
     positions = (
         f"SELECT position FROM events WHERE position > ? AND {_VISIBLE} ORDER BY position LIMIT ?"
     )
-    return await _page(
-        fetch,
-        positions,
-        (
-            after,
-            limit,
-        ),
-        bytes_max,
-    )
+    return await _page(fetch, positions, (after, limit), bytes_max)
 
 
 async def recheck(fetch: Fetch, after: int, limit: int) -> tuple[Head, list[RecordedEvent]]:

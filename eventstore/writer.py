@@ -19,7 +19,6 @@ import orjson
 
 from eventstore.apply import Applied, Known
 from eventstore.connection import APPLICATION_ID, FORMAT, Row, fetch, open_writer
-from eventstore.draft import KEY_BYTES
 from eventstore.folder import FolderUnfit
 
 # A group goes in by one statement with few parameters, and so does a lookup. The sqlite3 module
@@ -33,17 +32,16 @@ INSERT INTO events SELECT
     row.value ->> 8, row.value ->> 9, substr(?3, row.key * 80 + 49, 32)
 FROM json_each(?1) AS row
 """
-_INSERT_KEYS = f"""
-INSERT INTO keys SELECT substr(?2, row.key * {KEY_BYTES} + 1, {KEY_BYTES}), row.value
-FROM json_each(?1) AS row
+_INSERT_KEYS = """
+INSERT INTO keys SELECT substr(?2, row.key * 16 + 1, 16), row.value FROM json_each(?1) AS row
 """
-_LOOKUP = f"""
+_LOOKUP = """
 WITH RECURSIVE piece(at) AS (
-    SELECT 1 UNION ALL SELECT at + {KEY_BYTES} FROM piece WHERE at + {KEY_BYTES} < length(?1)
+    SELECT 1 UNION ALL SELECT at + 16 FROM piece WHERE at + 16 < length(?1)
 )
 SELECT keys.digest, events.position, events.hash, events.data_hash, events.salt
 FROM piece
-CROSS JOIN keys ON keys.digest = substr(?1, piece.at, {KEY_BYTES})
+CROSS JOIN keys ON keys.digest = substr(?1, piece.at, 16)
 CROSS JOIN events ON events.position = keys.position
 """
 
@@ -143,7 +141,7 @@ def _packed_events(applied: Applied) -> tuple[str, bytes, bytes]:
 
 
 def _packed_keys(applied: Applied) -> tuple[str, bytes]:
-    """Positions as JSON, and all keys; sorted, so that they touch the leaves of the tree in order."""
+    """Positions as JSON, and all keys; sorted, to touch the leaves of the tree in order."""
     keys = sorted(applied.keys)
     return orjson.dumps([position for _, position in keys]).decode(), b"".join(
         key for key, _ in keys

@@ -327,6 +327,8 @@ def test_more_inboxes_than_sqlite_joins_are_read(tmp_path: Path) -> None:
             assert [e.position for e in await log.read_visible(5, 3, frozenset(names))] == [6, 7, 8]
             assert await log.count_visible(0, frozenset(names), most=900) == 900
             assert await log.visible_head(frozenset(names)) == 1000
+            light = await log.read_visible(0, 50, frozenset(names), bytes_max=300)
+            assert [entry.position for entry in light] == list(range(1, len(light) + 1))
 
     asyncio.run(scenario())
 
