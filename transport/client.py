@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -30,11 +31,14 @@ from transport.cursor_store import CursorStore, MemoryCursorStore
 from transport.frames import Quality, Reset, Skipped, Window
 from transport.inbox_event import InboxEvent
 from transport.intake import Item
+from transport.link_end import LinkEnd
 
 _T = TypeVar("_T")
 Handler: TypeAlias = Callable[[_T], Awaitable[None] | None]
 """A plain or an async function of the application."""
 
+# The server's own rule (transport/opening.py), told at once and not by a close code for ever.
+_DEVICE = re.compile(r"[A-Za-z0-9._:@-]{1,100}", re.ASCII)
 _WINDOW = Window()
 _BACKOFF = Backoff()
 
@@ -68,6 +72,11 @@ class Inbox:
     def state(self) -> State:
         """How the subscription stands."""
         return self._session.state
+
+    @property
+    def last_end(self) -> LinkEnd | None:
+        """Why the last link ended or did not come about, for showing while reconnecting."""
+        return self._session.last_end
 
     @property
     def quality(self) -> Quality | None:
@@ -207,8 +216,10 @@ async def connect(
 
     Entering does not wait for the server (``await inbox.caught_up()`` does); errors come out of the
     loop. ``clock`` gives monotonic seconds, ``rng`` numbers in [0, 1). Raises :class:`ValueError`
-    for a ``url`` that is none.
+    for a ``url`` that is none, and for a ``device`` that no server would take.
     """
+    if not _DEVICE.fullmatch(device):
+        raise ValueError("a device is named by 1 to 100 letters, digits and . _ : @ -")
     store = MemoryCursorStore() if store is None else store
     session = ClientSession(
         device=device,
@@ -217,6 +228,7 @@ async def connect(
         window=window,
         backoff=backoff,
         attempts_max=max_attempts,
+        renews_token=not isinstance(token, str),
     )
     link = ClientLink(
         websocket_url(url),

@@ -53,6 +53,7 @@ class ClientLink:
         try:
             while session.state is not State.CLOSED:
                 await self._one_link()
+                _log.info("no link: %s", session.last_end)
                 self.on_news()
                 await self._wait_to_retry()
         except Exception as error:

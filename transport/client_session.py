@@ -23,7 +23,7 @@ from typing import assert_never
 
 from eventstore.cursor import Cursor
 from transport.backoff import Backoff
-from transport.client_errors import GaveUp
+from transport.client_errors import GaveUp, Stopped, Unauthorized
 from transport.frames import (
     Ack,
     Bye,
@@ -72,7 +72,8 @@ class Link(Enum):
 class ClientSession:
     """Told frames, links and the time (seconds, monotonic); asked for frames, items, deadlines.
 
-    ``cursor`` is what the application has stored, ``random`` returns numbers in [0, 1).
+    ``cursor`` is what the application has stored, ``random`` returns numbers in [0, 1);
+    ``renews_token`` says that each ``opened`` brings a fresh one.
     """
 
     def __init__(
@@ -84,11 +85,13 @@ class ClientSession:
         window: Window,
         backoff: Backoff,
         attempts_max: int | None,
+        renews_token: bool,
     ) -> None:
         self.state = State.CONNECTING
         self.link = Link.DOWN
         self.intake = Intake(cursor, window)
         self.error: Exception | None = None
+        self.last_end: LinkEnd | None = None
         self.retry_at: float | None = None
         self.quality: Quality | None = None
         self.rtt_ms: float | None = None
@@ -98,6 +101,7 @@ class ClientSession:
         self._window = window
         self._backoff = backoff
         self._attempts_max = attempts_max
+        self._renews_token = renews_token
         self._attempts = 0
         self._sent_away = False
         self._outgoing: list[ClientFrame] = []
@@ -139,15 +143,25 @@ class ClientSession:
         # away (4000-4499) stays patient until a link holds, or the two would race for ever.
         self._sent_away = 4000 <= end.code <= 4499
         self.link = Link.DOWN
+        self.last_end = end
+        error = self._final(end)
         self._forget_link()
-        if self.state is not State.CLOSED:
-            self._stop_or_retry(end, now)
-
-    def _stop_or_retry(self, end: LinkEnd, now: float) -> None:
-        error = stop_reason(end) or self._exhausted(end)
+        if self.state is State.CLOSED:
+            return
         if error is not None:
             self.fail(error)
-            return
+        else:
+            self._retry(end, now)
+
+    def _final(self, end: LinkEnd) -> Stopped | None:
+        error = stop_reason(end)
+        if isinstance(error, Unauthorized) and self._renews_token and self._welcome is not None:
+            # The token was good and has expired meanwhile. A fresh one is tried, once: if that is
+            # refused, there is no welcome before the close.
+            error = None
+        return error or self._exhausted(end)
+
+    def _retry(self, end: LinkEnd, now: float) -> None:
         self.state = State.RECONNECTING
         delay_s = self._backoff.delay_s(self._attempts, self._random())
         # Added, not the larger of the two: a thousand who were told the same time come back spread.

@@ -648,7 +648,7 @@ def test_a_cancel_during_the_polite_ending_cuts_it_short() -> None:
         task = asyncio.create_task(application())
         await closing_now.wait()
         assert client_tasks()
-        await soon(lambda: left)
+        await soon(lambda: bool(left))
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -814,6 +814,31 @@ def test_what_is_no_address_is_refused_before_anything_is_sent(url: str) -> None
     with pytest.raises(ValueError, match="form") as caught:
         websocket_url(url)
     assert "token=x" not in str(caught.value)
+
+
+@pytest.mark.parametrize("device", ["", "my laptop", "a/b", "x" * 101, "über"])
+def test_a_device_that_no_server_would_take_is_refused_at_once(device: str) -> None:
+    """The server would close with 4400 each time, and the client would try for ever."""
+
+    async def scenario(server: FakeServer) -> None:
+        with pytest.raises(ValueError, match="device"):
+            await joined(server, device=device).__aenter__()
+
+    run(scenario)
+
+
+def test_why_there_is_no_link_can_be_shown() -> None:
+    """Reconnecting for ever needs a reason to look at."""
+
+    async def scenario(server: FakeServer) -> None:
+        async with joined(server) as inbox:
+            await inbox.caught_up()
+            assert inbox.last_end is None
+            await server.cut(1012, "restart")
+            await soon(lambda: inbox.last_end is not None)
+            assert inbox.last_end == LinkEnd(1012, "restart")
+
+    run(scenario)
 
 
 def test_a_socket_of_ones_own_may_be_given() -> None:

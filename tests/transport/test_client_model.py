@@ -50,6 +50,7 @@ class World:
             window=WINDOW,
             backoff=Backoff(),
             attempts_max=None,
+            renews_token=False,
         )
 
     def crash(self, _: int) -> None:

@@ -47,6 +47,7 @@ class Client:
         *,
         fraction: float = 0.5,
         attempts_max: int | None = None,
+        renews_token: bool = False,
         window: Window = Window(),  # noqa: B008 - frozen
     ) -> None:
         self.now = 100.0
@@ -57,6 +58,7 @@ class Client:
             window=window,
             backoff=Backoff(),
             attempts_max=attempts_max,
+            renews_token=renews_token,
         )
 
     def open(self) -> Hello:
@@ -637,6 +639,21 @@ def test_how_a_link_ended_decides_whether_to_come_back(
     assert client.session.state is (State.CLOSED if error else State.RECONNECTING)
     assert (client.session.retry_at is None) == (error is not None)
     assert (client.session.error and type(client.session.error)) == error
+
+
+@pytest.mark.parametrize(("renews", "state"), [(True, "RECONNECTING"), (False, "CLOSED")])
+def test_a_token_that_expired_on_the_link_is_renewed_where_it_can_be(
+    renews: bool, state: str
+) -> None:
+    """4501 after a welcome means: good until now. Refused again without a welcome, it is final."""
+    client = Client(renews_token=renews)
+    client.go_live()
+    client.session.lost(LinkEnd(4501, "expired"), client.now)
+    assert client.session.state.name == state
+    if renews:
+        client.open()
+        client.session.lost(LinkEnd(4501, "unknown"), client.now)
+        assert isinstance(client.session.error, Unauthorized)
 
 
 def test_attempts_that_fail_wait_longer_and_longer() -> None:
