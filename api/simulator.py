@@ -71,7 +71,6 @@ class WhatsAppPlay:
 
     def __init__(self, dice: Dice) -> None:
         self._dice = dice
-        self._count = 0
         self._sent: deque[Sent] = deque(maxlen=100)
         self._acts: Mapping[Callable[[Actor, str], Json], int] = {
             self._text: 50,
@@ -169,8 +168,7 @@ class WhatsAppPlay:
         return {"field": field, "value": {**value, "contacts": [contact], **updates}}
 
     def _message_id(self) -> str:
-        self._count += 1
-        return f"wamid.{self._dice.getrandbits(96):024X}{self._count:08X}"
+        return f"wamid.{self._dice.getrandbits(128):032X}"
 
 
 # --- Standard Webhooks -------------------------------------------------------------------------

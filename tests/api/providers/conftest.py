@@ -37,6 +37,9 @@ def parse() -> Callable[..., list[Draft]]:
         assert [draft.cause for draft in drafts] == [None] + [0] * (len(drafts) - 1)
         assert {draft.correlation_id for draft in drafts} == {"request-1"}
         assert {draft.stream for draft in drafts} == {"inbox:shop"}
+        for draft in drafts[1:]:
+            # A bug of ours would be caught and recorded, and pass for something not understood.
+            assert not getattr(draft.event, "reason", "").startswith("unexpected")
         return drafts[1:]
 
     return run

@@ -96,7 +96,8 @@ def test_the_most_stable_id_is_the_contacts_key(
 def test_a_message_of_nobody_waits_in_the_log(contacts: Any, derive: Derive) -> None:
     """No sender, and contacts that do not tell: a guess could put it before the wrong eyes."""
     [draft] = derive(contacts=contacts, messages=[TEXT])
-    assert isinstance(draft.event, WebhookUnparsed)
+    path = "$.entry[0].changes[0].value.messages[0]"
+    assert draft.event == WebhookUnparsed("whatsapp", "from: nobody is named", path)
 
 
 def test_both_ids_in_one_payload_join_the_two_conversations(derive: Derive) -> None:
