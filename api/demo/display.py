@@ -98,7 +98,7 @@ class Display:
                 assert_never(line)
 
     def _travelled(self, line: Travelled) -> Text:
-        name_cells, preview_cells = self._cells()
+        name_cells, preview_cells = self._cells(line.position)
         acked_by_all = line.acks >= line.devices
         return Text.assemble(
             _clock(line.at_us),
@@ -115,7 +115,7 @@ class Display:
         )
 
     def _repeated(self, line: Repeated) -> Text:
-        name_cells, preview_cells = self._cells()
+        name_cells, preview_cells = self._cells(line.position)
         said = fit("posted again", preview_cells)
         return Text.assemble(
             _clock(None),
@@ -126,10 +126,11 @@ class Display:
             _duration(line.answered_ms),
         )
 
-    def _cells(self) -> tuple[int, int]:
-        """For the name and for the preview."""
+    def _cells(self, position: int) -> tuple[int, int]:
+        """For the name and for the preview, beside a position of so many digits."""
         name_cells = 18 if self.width >= 100 else 12
-        return name_cells, self.width - FIXED_CELLS - name_cells
+        more_digits = max(0, len(str(position)) - 5)
+        return name_cells, self.width - FIXED_CELLS - name_cells - more_digits
 
     def _print(self, text: Text) -> None:
         self._console.print(text, no_wrap=True, overflow="ignore", crop=False)
