@@ -33,8 +33,8 @@ SERVERS = {
     "no append": (str(HERE / "ingest_without_append.py"),),
 }
 
-MESSAGE = """{"object":"whatsapp_business_account","entry":[{"id":"1","changes":[{"field":"messages",\
-"value":{"messaging_product":"whatsapp","metadata":{"display_phone_number":"551155550000",\
+MESSAGE = """{"object":"whatsapp_business_account","entry":[{"id":"1","changes":[{\
+"field":"messages","value":{"messaging_product":"whatsapp","metadata":{"display_phone_number":"551155550000",\
 "phone_number_id":"1"},"contacts":[{"profile":{"name":"Ana"},"wa_id":"5511955501%03d"}],"messages":\
 [{"from":"5511955501%03d","id":"wamid.%s.%d","timestamp":"1763800000","type":"text","text":{"body":\
 "Good morning! I would like to know whether my order is on its way."}}]}}]}]}"""
