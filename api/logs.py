@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import sys
 import traceback
+from io import TextIOBase
 from types import TracebackType
 
 import structlog
@@ -16,6 +17,19 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 _OUR_LOGGERS = ("malote", "api", "eventstore", "projections", "transport")
 _CONTROL = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
+
+
+class _StandardError(TextIOBase):
+    """Standard error as it is by then: whoever replaces or closes it need not tell the loggers."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
+_STDERR = _StandardError()
 
 
 def configure(level: str, form: str) -> None:
@@ -31,7 +45,7 @@ def configure(level: str, form: str) -> None:
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(severity),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(_STDERR),
         cache_logger_on_first_use=False,
     )
     _route_standard_library(severity, shared, renderer)
@@ -49,7 +63,7 @@ def _processors() -> list[Processor]:
 
 def _route_standard_library(severity: int, shared: list[Processor], renderer: Processor) -> None:
     remove_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(_STDERR)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             processors=[remove_meta, renderer], foreign_pre_chain=shared
