@@ -11,6 +11,7 @@ import sys
 import traceback
 from io import TextIOBase
 from types import TracebackType
+from typing import TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -29,7 +30,7 @@ class _StandardError(TextIOBase):
         sys.stderr.flush()
 
 
-_STDERR = _StandardError()
+_STDERR = cast(TextIO, _StandardError())
 
 
 def configure(level: str, form: str) -> None:

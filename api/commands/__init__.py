@@ -6,6 +6,7 @@ import click
 
 from api import logs
 from api.commands.backup import backup, restore
+from api.commands.demo import demo
 from api.commands.inbox import inbox
 from api.commands.rebuild import rebuild
 from api.commands.serve import serve
@@ -18,6 +19,7 @@ from api.house import RELEASE
 
 COMMANDS: tuple[click.Command, ...] = (
     serve,
+    demo,
     inbox,
     user,
     token,
