@@ -25,7 +25,7 @@ from eventstore.events import (
 )
 from projections.projection import Projection, Query, Statement, json_list, microseconds
 
-_SCHEMA = """
+_TABLES = """
 CREATE TABLE access_inbox (inbox TEXT PRIMARY KEY, provider TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE access_member (
     user TEXT PRIMARY KEY, role TEXT NOT NULL, inboxes TEXT NOT NULL
@@ -35,44 +35,49 @@ CREATE TABLE access_token (
 ) WITHOUT ROWID;
 """
 
-_INBOX = "INSERT INTO access_inbox VALUES (?1, ?2) ON CONFLICT DO NOTHING"
-_MEMBER = """
-INSERT INTO access_member VALUES (?1, ?2, ?3)
-ON CONFLICT DO UPDATE SET role = excluded.role, inboxes = excluded.inboxes
-"""
-_LEFT_INBOX = """
-UPDATE access_member SET inboxes = (
-    SELECT json_group_array(value) FROM (
-        SELECT value FROM json_each(inboxes) WHERE value <> ?2 ORDER BY value))
-WHERE user = ?1
-"""
-_LEFT = "DELETE FROM access_member WHERE user = ?1"
+_COLUMNS = ("inbox", "provider", "user", "role", "inboxes", "token", "expires_at")
+
 # The first holder of a token id keeps it, and a revocation is for ever, whichever came first.
-_ISSUED = """
-INSERT INTO access_token VALUES (?1, ?2, ?3, 0)
-ON CONFLICT DO UPDATE SET user = excluded.user, expires_at = excluded.expires_at WHERE user IS NULL
-"""
-_REVOKED = """
-INSERT INTO access_token VALUES (?1, NULL, NULL, 1) ON CONFLICT DO UPDATE SET revoked = 1
-"""
+_STEPS = {
+    "inbox_created": """
+    INSERT INTO access_inbox VALUES (new.inbox, new.provider) ON CONFLICT DO NOTHING;""",
+    "member_added": """
+    INSERT INTO access_member VALUES (new.user, new.role, new.inboxes)
+    ON CONFLICT DO UPDATE SET role = excluded.role, inboxes = excluded.inboxes;""",
+    "left_inbox": """
+    UPDATE access_member SET inboxes = (
+        SELECT json_group_array(value) FROM (
+            SELECT value FROM json_each(inboxes) WHERE value <> new.inbox ORDER BY value))
+    WHERE user = new.user;""",
+    "left": "DELETE FROM access_member WHERE user = new.user;",
+    "issued": """
+    INSERT INTO access_token VALUES (new.token, new.user, new.expires_at, 0)
+    ON CONFLICT DO UPDATE SET user = excluded.user, expires_at = excluded.expires_at
+    WHERE user IS NULL;""",
+    "revoked": """
+    INSERT INTO access_token VALUES (new.token, NULL, NULL, 1)
+    ON CONFLICT DO UPDATE SET revoked = 1;""",
+}
 
 
 def _evolve(_: RecordedEvent, event: Event | None) -> Statement | None:
     match event:
         case InboxCreated():
-            return Statement(_INBOX, (event.inbox, event.provider))
+            return Statement("inbox_created", {"inbox": event.inbox, "provider": event.provider})
         case MemberAdded():
             inboxes = json_list(frozenset(event.inboxes))
-            return Statement(_MEMBER, (event.user, event.role, inboxes))
+            member = {"user": event.user, "role": event.role, "inboxes": inboxes}
+            return Statement("member_added", {**member})
         case MemberRemoved(inbox=None):
-            return Statement(_LEFT, (event.user,))
+            return Statement("left", {"user": event.user})
         case MemberRemoved():
-            return Statement(_LEFT_INBOX, (event.user, event.inbox))
+            return Statement("left_inbox", {"user": event.user, "inbox": event.inbox})
         case TokenIssued():
             expires_at = None if event.expires_at is None else microseconds(event.expires_at)
-            return Statement(_ISSUED, (event.token, event.user, expires_at))
+            held = {"user": event.user, "expires_at": expires_at}
+            return Statement("issued", {"token": event.token, **held})
         case TokenRevoked():
-            return Statement(_REVOKED, (event.token,))
+            return Statement("revoked", {"token": event.token})
     return None
 
 
@@ -82,7 +87,9 @@ ACCESS = Projection(
     types=frozenset(
         cls.type for cls in (InboxCreated, MemberAdded, MemberRemoved, TokenIssued, TokenRevoked)
     ),
-    schema=_SCHEMA,
+    tables=_TABLES,
+    columns=_COLUMNS,
+    steps=_STEPS,
     evolve=_evolve,
 )
 
@@ -129,7 +136,7 @@ class Access:
 
 
 _ALL = """
-SELECT 'inbox', inbox, provider, NULL, NULL FROM access_inbox
+SELECT 'inbox' AS kind, inbox, provider, NULL, NULL FROM access_inbox
 UNION ALL SELECT 'member', user, role, inboxes, NULL FROM access_member
 UNION ALL SELECT 'token', token, user, expires_at, revoked FROM access_token
 WHERE user IS NOT NULL

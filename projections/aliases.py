@@ -7,19 +7,16 @@ any order, end in one root, and an id is looked up in one step.
 
 Two projections keep this table, each its own, so that either can be folded again alone.
 """
-
 # ruff: noqa: S608 - SQL is put together from constants of these files; values are always bound
 
 from __future__ import annotations
 
-from projections.projection import Statement
 
+def alias_tables(name: str, *, merge: str) -> str:
+    """The alias table of projection ``name``, and a view that joins two roots.
 
-def alias_schema(name: str, *, merge: str) -> str:
-    """The alias table of projection ``name``, and ``name_join`` to insert a join into.
-
-    ``merge`` is SQL run for a join that joins two different roots: ``new.alias`` is the root that
-    is one no longer, ``new.root`` the one it has become, in ``new.inbox`` at ``new.position``.
+    ``merge`` is SQL run then: ``new.alias`` is the root that is one no longer, ``new.root`` the one
+    it has become, in ``new.inbox`` at ``new.position``.
     """
     return f"""
 CREATE TABLE {name}_alias (
@@ -28,11 +25,25 @@ CREATE TABLE {name}_alias (
 ) WITHOUT ROWID;
 CREATE INDEX {name}_alias_root ON {name}_alias (inbox, root);
 CREATE VIEW {name}_join AS SELECT inbox, alias, root, 0 AS position FROM {name}_alias;
-CREATE TRIGGER {name}_join_fold INSTEAD OF INSERT ON {name}_join BEGIN
+CREATE TRIGGER {name}_join_roots INSTEAD OF INSERT ON {name}_join BEGIN
     UPDATE {name}_alias SET root = new.root WHERE inbox = new.inbox AND root = new.alias;
     INSERT INTO {name}_alias (inbox, alias, root) VALUES (new.inbox, new.alias, new.root);
     {merge}
 END;
+"""
+
+
+def join_step(name: str) -> str:
+    """The step ``aliased``: conversation ``new.alias`` joins ``new.conversation``.
+
+    Nothing happens where both already are one conversation.
+    """
+    return f"""
+    INSERT INTO {name}_join (inbox, alias, root, position)
+    SELECT new.inbox, alias, root, new.position FROM (
+        SELECT {root_of(name, "new.inbox", "new.alias")} AS alias,
+            {root_of(name, "new.inbox", "new.conversation")} AS root
+    ) WHERE alias <> root;
 """
 
 
@@ -50,18 +61,3 @@ def members_of(name: str, inbox: str, root: str) -> str:
         f"(SELECT {root} UNION ALL SELECT alias FROM {name}_alias"
         f" WHERE inbox = {inbox} AND root = {root})"
     )
-
-
-def join_sql(name: str) -> str:
-    """The statement of a join; nothing happens where both already are one conversation."""
-    return f"""
-INSERT INTO {name}_join (inbox, alias, root, position)
-SELECT ?1, alias, root, ?4 FROM (
-    SELECT {root_of(name, "?1", "?2")} AS alias, {root_of(name, "?1", "?3")} AS root
-) WHERE alias <> root
-"""
-
-
-def join(sql: str, inbox: str, alias: str, conversation: str, position: int) -> Statement:
-    """Conversation ``alias`` joins ``conversation``; ``sql`` is :func:`join_sql`'s."""
-    return Statement(sql, (inbox, alias, conversation, position))

@@ -4,12 +4,13 @@ A session is open from ``client.connected`` until ``client.disconnected``, or un
 another boot id took the log: a process that was killed recorded no disconnects, and nobody is
 online for ever.
 """
-
 # ruff: noqa: S608 - SQL is put together from constants of these files; values are always bound
 
 from __future__ import annotations
 
-from attrs import frozen
+from typing import assert_never
+
+from attrs import field, frozen
 
 from eventstore.events import (
     ClientConnected,
@@ -22,16 +23,24 @@ from eventstore.events import (
     ServerStopped,
 )
 from projections.deliveries import device_of
-from projections.projection import POSITION_MAX, Microseconds, Projection, Query, Statement
+from projections.projection import (
+    POSITION_MAX,
+    Microseconds,
+    Projection,
+    Query,
+    Statement,
+    Values,
+)
 
 ABNORMAL = 1006
-"""The WebSocket close code of a connection that ended without one."""
+RESTART = 1012
+"""WebSocket close codes: of a connection that ended without one, and of a server that went."""
 
-_SCHEMA = """
+_TABLES = """
 CREATE TABLE connections (
     session TEXT NOT NULL, user TEXT NOT NULL, device TEXT NOT NULL, boot TEXT NOT NULL,
     address TEXT, outcome TEXT NOT NULL, position INTEGER NOT NULL, opened_at INTEGER NOT NULL,
-    heard_at INTEGER NOT NULL, rtt_ms REAL, missed INTEGER NOT NULL,
+    heard_at INTEGER NOT NULL, rtt_us INTEGER, missed INTEGER NOT NULL,
     closed_at INTEGER, code INTEGER, reason TEXT,
     PRIMARY KEY (session, user, device)
 ) WITHOUT ROWID;
@@ -39,40 +48,66 @@ CREATE INDEX connections_open ON connections (user, device) WHERE closed_at IS N
 CREATE INDEX connections_newest ON connections (position);
 """
 
-_CONNECTED = """
-INSERT INTO connections VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, NULL, 0, NULL, NULL, NULL)
-ON CONFLICT DO NOTHING
-"""
-_OPEN_SESSION = "WHERE session = ?1 AND user = ?2 AND device = ?3 AND closed_at IS NULL"
-_DISCONNECTED = f"UPDATE connections SET closed_at = ?4, code = ?5, reason = ?6 {_OPEN_SESSION}"
-_ANSWERED = f"UPDATE connections SET heard_at = ?4, rtt_ms = ?5, missed = 0 {_OPEN_SESSION}"
-_MISSED = f"UPDATE connections SET missed = ?4 {_OPEN_SESSION}"
-_CLOSE = f"UPDATE connections SET closed_at = ?1, code = {ABNORMAL}, reason = ?2"
-_STARTED = f"{_CLOSE} WHERE closed_at IS NULL AND boot <> ?3"
-_STOPPED = f"{_CLOSE} WHERE closed_at IS NULL AND boot = ?3"
+_COLUMNS = (
+    *("position", "recorded_at", "session", "user", "device", "boot", "address", "outcome"),
+    *("rtt_us", "missed", "code", "reason"),
+)
+
+_OPEN_SESSION = """
+    WHERE session = new.session AND user = new.user AND device = new.device AND closed_at IS NULL"""
+_CLOSE = "UPDATE connections SET closed_at = new.recorded_at, code = new.code, reason = new.reason"
+
+_STEPS = {
+    "connected": """
+    INSERT INTO connections VALUES (new.session, new.user, new.device, new.boot, new.address,
+        new.outcome, new.position, new.recorded_at, new.recorded_at, NULL, 0, NULL, NULL, NULL)
+    ON CONFLICT DO NOTHING;""",
+    "disconnected": f"{_CLOSE} {_OPEN_SESSION};",
+    "answered": f"""
+    UPDATE connections SET heard_at = new.recorded_at, rtt_us = new.rtt_us, missed = 0
+    {_OPEN_SESSION};""",
+    "missed": f"UPDATE connections SET missed = new.missed {_OPEN_SESSION};",
+    "started": f"{_CLOSE} WHERE closed_at IS NULL AND boot <> new.boot;",
+    "stopped": f"{_CLOSE} WHERE closed_at IS NULL AND boot = new.boot;",
+}
 
 
 def _evolve(recorded: RecordedEvent, event: Event | None) -> Statement | None:
-    now = recorded.recorded_at
+    now: Values = {"recorded_at": recorded.recorded_at}
     match event:
         case ServerStarted():
-            return Statement(_STARTED, (now, "server_restarted", event.boot))
+            return Statement("started", {**now, **_end(ABNORMAL, "server_restarted", event.boot)})
         case ServerStopped():
-            return Statement(_STOPPED, (now, "server_stopped", event.boot))
-    if (device := device_of(recorded.stream)) is None:
-        return None
+            return Statement("stopped", {**now, **_end(RESTART, "server_stopped", event.boot)})
+        case ClientConnected() | ClientDisconnected() | HeartbeatAnswered() | HeartbeatMissed():
+            if (whose := device_of(recorded.stream)) is None:
+                return None
+            user, device = whose
+            of = {**now, "session": event.session, "user": user, "device": device}
+            return _session(recorded, event, of)
+    return None
+
+
+def _session(
+    recorded: RecordedEvent,
+    event: ClientConnected | ClientDisconnected | HeartbeatAnswered | HeartbeatMissed,
+    of: Values,
+) -> Statement:
     match event:
         case ClientConnected():
-            opened = (event.boot, event.address, event.outcome, recorded.position, now)
-            return Statement(_CONNECTED, (event.session, *device, *opened))
+            opened = {"boot": event.boot, "address": event.address, "outcome": event.outcome}
+            return Statement("connected", {**of, "position": recorded.position, **opened})
         case ClientDisconnected():
-            return Statement(_DISCONNECTED, (event.session, *device, now, event.code, event.reason))
+            return Statement("disconnected", {**of, "code": event.code, "reason": event.reason})
         case HeartbeatAnswered():
-            return Statement(_ANSWERED, (event.session, *device, now, event.rtt_ms))
+            return Statement("answered", {**of, "rtt_us": round(event.rtt_ms * 1000)})
         case HeartbeatMissed():
-            missed = min(event.missed, recorded.position)
-            return Statement(_MISSED, (event.session, *device, missed))
-    return None
+            return Statement("missed", {**of, "missed": event.missed})
+    assert_never(event)
+
+
+def _end(code: int, reason: str, boot: str) -> Values:
+    return {"code": code, "reason": reason, "boot": boot}
 
 
 CONNECTIONS = Projection(
@@ -89,11 +124,17 @@ CONNECTIONS = Projection(
             ServerStopped,
         )
     ),
-    schema=_SCHEMA,
+    tables=_TABLES,
+    columns=_COLUMNS,
+    steps=_STEPS,
     evolve=_evolve,
 )
 
 # --- queries -----------------------------------------------------------------------------------
+
+
+def _milliseconds(microseconds: int | None) -> float | None:
+    return None if microseconds is None else microseconds / 1000
 
 
 @frozen
@@ -113,7 +154,7 @@ class Connection:
     position: int
     opened_at: Microseconds
     heard_at: Microseconds
-    rtt_ms: float | None
+    rtt_ms: float | None = field(converter=_milliseconds)
     missed: int
     closed_at: Microseconds | None
     code: int | None

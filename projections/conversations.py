@@ -10,7 +10,6 @@ message and counts as none; a message; an unread message, which is an inbound on
 conversation that is now, the alias table says. A redacted entry is a read message, whatever it was
 before: its direction is not known any more, and folding the redacted log again must agree (G13).
 """
-
 # ruff: noqa: S608 - SQL is put together from constants of these files; values are always bound
 
 from __future__ import annotations
@@ -33,15 +32,15 @@ from eventstore.events import (
     Reaction,
     RecordedEvent,
 )
-from projections.aliases import alias_schema, join, join_sql, members_of, root_of
+from projections.aliases import alias_tables, join_step, members_of, root_of
 from projections.messages import MESSAGES
 from projections.projection import (
     POSITION_MAX,
     Microseconds,
     Projection,
     Query,
-    SqlValue,
     Statement,
+    Values,
     json_list,
 )
 
@@ -79,7 +78,7 @@ _UNREAD = f"""(
         WHERE entry.state = 2 AND entry.inbox = conversations.inbox AND entry.conversation IN
             {members_of("conversations", "conversations.inbox", "conversations.conversation")})"""
 
-_SCHEMA = f"""
+_TABLES = f"""
 CREATE TABLE conversations (
     inbox TEXT NOT NULL, conversation TEXT NOT NULL,
     messages INTEGER NOT NULL, unread INTEGER NOT NULL,
@@ -97,28 +96,8 @@ CREATE TABLE conversations_entry (
 CREATE INDEX conversations_entry_unread ON conversations_entry (inbox, conversation, position)
     WHERE state = 2;
 
-CREATE VIEW conversations_message AS SELECT * FROM conversations_entry;
-CREATE TRIGGER conversations_message_fold INSTEAD OF INSERT ON conversations_message BEGIN
-    INSERT INTO conversations_entry
-    VALUES (new.position, new.inbox, new.conversation, new.recorded_at, new.state);
-    INSERT INTO conversations SELECT new.inbox, {_ROOT}, new.state > 0, new.state = 2,
-        iif(new.state > 0, new.position, 0), iif(new.state > 0, new.recorded_at, 0),
-        0, new.position WHERE true {_ADD_UP};
-END;
-
-CREATE VIEW conversations_read AS
-SELECT 0 AS position, '' AS inbox, '' AS conversation, 0 AS until;
-CREATE TRIGGER conversations_read_fold INSTEAD OF INSERT ON conversations_read BEGIN
-    UPDATE conversations_entry SET state = 1
-    WHERE state = 2 AND inbox = new.inbox AND position <= new.until
-        AND conversation IN {members_of("conversations", "new.inbox", _ROOT)};
-    UPDATE conversations SET unread = {_UNREAD},
-        read_position = max(read_position, new.until), touched = new.position
-    WHERE inbox = new.inbox AND conversation = {_ROOT};
-END;
-
-CREATE VIEW conversations_redaction AS SELECT 0 AS position, '' AS inbox, 0 AS target;
-CREATE TRIGGER conversations_redaction_fold INSTEAD OF INSERT ON conversations_redaction BEGIN
+CREATE VIEW conversations_redact AS SELECT 0 AS position, '' AS inbox, 0 AS target;
+CREATE TRIGGER conversations_redact_one INSTEAD OF INSERT ON conversations_redact BEGIN
     INSERT INTO conversations
     SELECT entry.inbox, {_ENTRY_ROOT}, 1, 0, entry.position, entry.recorded_at, 0, new.position
     FROM conversations_entry AS entry
@@ -128,17 +107,37 @@ CREATE TRIGGER conversations_redaction_fold INSTEAD OF INSERT ON conversations_r
     WHERE inbox = new.inbox AND conversation = (
         SELECT {_ENTRY_ROOT} FROM conversations_entry AS entry WHERE position = new.target);
 END;
-{alias_schema("conversations", merge=_MERGE)}
+{alias_tables("conversations", merge=_MERGE)}
 """
 
-_MESSAGE = "INSERT INTO conversations_message VALUES (?1, ?2, ?3, ?4, ?5)"
-_READ = "INSERT INTO conversations_read VALUES (?1, ?2, ?3, ?4)"
-_REDACTION = "INSERT INTO conversations_redaction SELECT ?1, ?2, value FROM json_each(?3)"
-_JOIN = join_sql("conversations")
-_TOUCH = f"""
-UPDATE conversations SET touched = ?1
-WHERE inbox = ?2 AND conversation = {root_of("conversations", "?2", "?3")}
-"""
+_COLUMNS = (
+    *("position", "inbox", "conversation", "recorded_at", "state"),
+    *("until", "positions", "alias"),
+)
+
+_STEPS = {
+    "received": f"""
+    INSERT INTO conversations_entry
+    VALUES (new.position, new.inbox, new.conversation, new.recorded_at, new.state);
+    INSERT INTO conversations SELECT new.inbox, {_ROOT}, new.state > 0, new.state = 2,
+        iif(new.state > 0, new.position, 0), iif(new.state > 0, new.recorded_at, 0),
+        0, new.position WHERE true {_ADD_UP};""",
+    "read": f"""
+    UPDATE conversations_entry SET state = 1
+    WHERE state = 2 AND inbox = new.inbox AND position <= new.until
+        AND conversation IN {members_of("conversations", "new.inbox", _ROOT)};
+    UPDATE conversations SET unread = {_UNREAD},
+        read_position = max(read_position, new.until), touched = new.position
+    WHERE inbox = new.inbox AND conversation = {_ROOT};""",
+    "redacted": """
+    INSERT INTO conversations_redact
+    SELECT new.position, new.inbox, value FROM json_each(new.positions);""",
+    "aliased": join_step("conversations"),
+    "touched": f"""
+    UPDATE conversations SET touched = new.position
+    WHERE inbox = new.inbox AND conversation = {_ROOT};""",
+}
+
 _TOUCHING = frozenset(
     {MessageStatusChanged.type, MessageEdited.type, MessageRevoked.type, ContactAliased.type}
 )
@@ -148,22 +147,24 @@ def _evolve(recorded: RecordedEvent, event: Event | None) -> Statement | None:
     inbox, conversation, position = recorded.inbox, recorded.conversation, recorded.position
     if inbox is None:
         return None
+    place: Values = {"position": position, "inbox": inbox}
     if isinstance(event, MessageRedacted):
-        targets = orjson.dumps(event.positions).decode()
-        return Statement(_REDACTION, (position, inbox, targets))
+        positions = orjson.dumps(event.positions).decode()
+        return Statement("redacted", {**place, "positions": positions})
     if conversation is None:
         return None
+    place = {**place, "conversation": conversation}
     match event:
         case _ if recorded.type == MessageReceived.type:
-            state = _entry(event)
-            return Statement(_MESSAGE, (position, inbox, conversation, recorded.recorded_at, state))
+            entry = {"recorded_at": recorded.recorded_at, "state": _entry(event)}
+            return Statement("received", {**place, **entry})
         case ConversationRead():
             # Nobody has read what was not recorded: the mark never reaches beyond its own event.
-            return Statement(_READ, (position, inbox, conversation, min(event.position, position)))
+            return Statement("read", {**place, "until": min(event.position, position)})
         case ContactAliased():
-            return join(_JOIN, inbox, event.alias, conversation, position)
+            return Statement("aliased", {**place, "alias": event.alias})
         case _ if recorded.type in _TOUCHING:
-            return Statement(_TOUCH, (position, inbox, conversation))
+            return Statement("touched", place)
     return None
 
 
@@ -179,7 +180,9 @@ CONVERSATIONS = Projection(
     name="conversations",
     version=1,
     types=_TOUCHING | {MessageReceived.type, MessageRedacted.type, ConversationRead.type},
-    schema=_SCHEMA,
+    tables=_TABLES,
+    columns=_COLUMNS,
+    steps=_STEPS,
     evolve=_evolve,
 )
 
@@ -260,12 +263,12 @@ SELECT c.conversation, c.inbox, c.last_position, c.last_at, c.messages, c.unread
     (SELECT status FROM messages_shown WHERE position = (
         SELECT position FROM messages WHERE inbox = c.inbox AND conversation = c.conversation
             AND direction = 'outbound' AND kind <> 'reaction' ORDER BY position DESC LIMIT 1)),
-    (SELECT json_group_array(alias) FROM (
+    (SELECT json_group_array(alias) || '' FROM (
         SELECT alias FROM conversations_alias
         WHERE inbox = c.inbox AND root = c.conversation ORDER BY alias)),
     {_newest("contact_id")}, {_newest("contact_name")},
     {_newest("contact_phone")}, {_newest("contact_username")}
-FROM c LEFT JOIN messages_shown AS last ON last.position = c.last_position
+FROM c CROSS JOIN messages_shown AS last ON last.position = c.last_position
 """
 
 _READS = ("conversations", MESSAGES.name)
@@ -313,7 +316,7 @@ def list_conversations(
     """
     wanted = inboxes if inbox is None else inboxes & {inbox}
     beyond = POSITION_MAX if before is None else before
-    parameters: dict[str, SqlValue] = {
+    parameters: Values = {
         "inboxes": json_list(wanted),
         "beyond": beyond,
         "limit": limit,
@@ -323,7 +326,7 @@ def list_conversations(
 
 def get_conversation(inboxes: frozenset[str], conversation: str) -> Query[Conversation]:
     """One conversation, or none; an id that joined another finds that one."""
-    parameters: dict[str, SqlValue] = {
+    parameters: Values = {
         "inboxes": json_list(inboxes),
         "conversation": conversation,
     }
@@ -334,7 +337,7 @@ def conversations_touched(
     inboxes: frozenset[str], after: int, *, limit: int = 1_000
 ) -> Query[Conversation]:
     """The conversations that events after a position changed, in the order of their last change."""
-    parameters: dict[str, SqlValue] = {
+    parameters: Values = {
         "inboxes": json_list(inboxes),
         "beyond": after,
         "limit": limit,

@@ -14,9 +14,9 @@ from eventstore.events import (
     QueueTrimmed,
     RecordedEvent,
 )
-from projections.projection import Microseconds, Projection, Query, Statement
+from projections.projection import Microseconds, Projection, Query, Statement, Values
 
-_SCHEMA = """
+_TABLES = """
 CREATE TABLE deliveries (
     user TEXT NOT NULL, device TEXT NOT NULL, ack_floor INTEGER NOT NULL,
     acknowledged INTEGER NOT NULL, retried INTEGER NOT NULL, skipped INTEGER NOT NULL,
@@ -31,21 +31,30 @@ CREATE TABLE deliveries_parked (
 ) WITHOUT ROWID;
 """
 
-_DEVICE = """
-INSERT INTO deliveries VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)
-ON CONFLICT DO UPDATE SET ack_floor = max(ack_floor, excluded.ack_floor),
-    acknowledged = acknowledged + excluded.acknowledged, retried = retried + excluded.retried,
-    skipped = skipped + excluded.skipped, last_at = excluded.last_at
-"""
-# A device begins where its first session did: without this, a device that connected, was sent
-# events and died before its first ack would start at the head next time, and miss them (G7).
-_CONNECTED = """
-INSERT INTO deliveries VALUES (?1, ?2, ?3, 0, 0, 0, ?4, ?4)
-ON CONFLICT DO UPDATE SET last_at = excluded.last_at
-"""
-_PARKED = """
-INSERT INTO deliveries_parked VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING
-"""
+_COLUMNS = (
+    *("user", "device", "recorded_at"),
+    *("floor", "acknowledged", "retried", "skipped", "parked", "reason"),
+)
+
+_STEPS = {
+    # A device begins where its first session did: without this, a device that connected, was sent
+    # events and died before its first ack would start at the head next time, and miss them (G7).
+    "connected": """
+    INSERT INTO deliveries
+    VALUES (new.user, new.device, new.floor, 0, 0, 0, new.recorded_at, new.recorded_at)
+    ON CONFLICT DO UPDATE SET last_at = excluded.last_at;""",
+    "counted": """
+    INSERT INTO deliveries VALUES (new.user, new.device, ifnull(new.floor, 0),
+        ifnull(new.acknowledged, 0), ifnull(new.retried, 0), ifnull(new.skipped, 0),
+        new.recorded_at, new.recorded_at)
+    ON CONFLICT DO UPDATE SET ack_floor = max(ack_floor, excluded.ack_floor),
+        acknowledged = acknowledged + excluded.acknowledged, retried = retried + excluded.retried,
+        skipped = skipped + excluded.skipped, last_at = excluded.last_at;""",
+    "parked": """
+    INSERT INTO deliveries_parked
+    VALUES (new.user, new.device, new.parked, new.reason, new.recorded_at)
+    ON CONFLICT DO NOTHING;""",
+}
 
 
 def device_of(stream: str) -> tuple[str, str] | None:
@@ -56,38 +65,30 @@ def device_of(stream: str) -> tuple[str, str] | None:
 
 
 def _evolve(recorded: RecordedEvent, event: Event | None) -> Statement | None:
-    if (device := device_of(recorded.stream)) is None:
+    if (whose := device_of(recorded.stream)) is None:
         return None
+    user, device = whose
+    of: Values = {
+        "user": user,
+        "device": device,
+        "recorded_at": recorded.recorded_at,
+    }
     match event:
         case ClientConnected():
-            start = _within(event.position, recorded)
-            return Statement(_CONNECTED, (*device, start, recorded.recorded_at))
+            return Statement("connected", {**of, "floor": _within(event.position, recorded)})
         case ClientDisconnected():
-            return _counted(device, recorded)
+            return Statement("counted", of)
         case DeliveryAcknowledged():
-            until, count = _within(event.until, recorded), _within(event.count, recorded)
-            return _counted(device, recorded, floor=until, acknowledged=count)
+            floor, count = _within(event.until, recorded), _within(event.count, recorded)
+            return Statement("counted", {**of, "floor": floor, "acknowledged": count})
         case DeliveryRetried():
-            return _counted(device, recorded, retried=1)
+            return Statement("counted", {**of, "retried": 1})
         case QueueTrimmed():
-            return _counted(device, recorded, skipped=_within(event.count, recorded))
+            return Statement("counted", {**of, "skipped": _within(event.count, recorded)})
         case DeliveryParked():
-            position = _within(event.position, recorded)
-            return Statement(_PARKED, (*device, position, event.reason, recorded.recorded_at))
+            parked = _within(event.position, recorded)
+            return Statement("parked", {**of, "parked": parked, "reason": event.reason})
     return None
-
-
-def _counted(
-    device: tuple[str, str],
-    recorded: RecordedEvent,
-    *,
-    floor: int = 0,
-    acknowledged: int = 0,
-    retried: int = 0,
-    skipped: int = 0,
-) -> Statement:
-    counts = (floor, acknowledged, retried, skipped)
-    return Statement(_DEVICE, (*device, *counts, recorded.recorded_at))
 
 
 def _within(value: int, recorded: RecordedEvent) -> int:
@@ -109,7 +110,9 @@ DELIVERIES = Projection(
             QueueTrimmed,
         )
     ),
-    schema=_SCHEMA,
+    tables=_TABLES,
+    columns=_COLUMNS,
+    steps=_STEPS,
     evolve=_evolve,
 )
 

@@ -3,33 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import groupby
-from operator import itemgetter
 
-from attrs import field, frozen
+from attrs import frozen
 
 from eventstore.codec import EVENT_TYPES, EventUnknown, decode_recorded
 from eventstore.events import Event, RecordedEvent
-from projections.projection import Projection, SqlValue, Statement
+from projections.projection import Projection, Statement
 
 VOCABULARY = " ".join(sorted(f"{name}/{cls.version}" for name, cls in EVENT_TYPES.items()))
 """The events this release can read. What was skipped under another one is folded again."""
 
 
 @frozen
-class Run:
-    """Equal statements in a row: one ``executemany``."""
-
-    sql: str
-    parameters: list[tuple[SqlValue, ...]]
-
-
-@frozen
 class Folded:
-    """What a page comes to. ``skipped`` are the positions this release cannot read, and why."""
+    """What a page comes to, by projection; ``skipped`` are unreadable positions, and why."""
 
-    runs: dict[str, list[Run]]
-    skipped: dict[int, str] = field(factory=dict)
+    statements: dict[str, list[Statement]]
+    skipped: dict[int, str]
 
 
 def fold(page: Sequence[RecordedEvent], projections: Sequence[Projection]) -> Folded:
@@ -58,7 +48,7 @@ def fold(page: Sequence[RecordedEvent], projections: Sequence[Projection]) -> Fo
             skipped[recorded.position] = f"{recorded.type} is damaged: {type(error).__name__}"
             continue
         _evolve_all(recorded, event, projections, statements)
-    return Folded({name: _runs(found) for name, found in statements.items()}, skipped)
+    return Folded(statements, skipped)
 
 
 def _evolve_all(
@@ -72,10 +62,3 @@ def _evolve_all(
             statement = projection.evolve(recorded, event)
             if statement is not None:
                 statements[projection.name].append(statement)
-
-
-def _runs(statements: list[Statement]) -> list[Run]:
-    return [
-        Run(sql, [statement.parameters for statement in run])
-        for sql, run in groupby(statements, key=itemgetter(0))
-    ]

@@ -12,12 +12,10 @@ over edited, redacted over both. Of each contact's reactions to a message the la
 and a contact is a conversation here: ids that were joined are one contact. A redacted reaction can
 no longer be told from a redacted message and is shown as one.
 """
-
 # ruff: noqa: S608 - SQL is put together from constants of these files; values are always bound
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 import orjson
@@ -26,6 +24,7 @@ from attrs import field, frozen
 from eventstore.codec import CONVERTER
 from eventstore.events import (
     ContactAliased,
+    Content,
     Event,
     MessageEdited,
     MessageReceived,
@@ -35,15 +34,15 @@ from eventstore.events import (
     Reaction,
     RecordedEvent,
 )
-from projections.aliases import alias_schema, join, join_sql, root_of
+from projections.aliases import alias_tables, join_step, root_of
 from projections.content import shown
 from projections.projection import (
     POSITION_MAX,
     Microseconds,
     Projection,
     Query,
-    SqlValue,
     Statement,
+    Values,
     json_list,
     microseconds,
 )
@@ -55,7 +54,7 @@ _MERGE = """
     WHERE inbox = new.inbox AND conversation = new.alias;
 """
 
-_SCHEMA = f"""
+_TABLES = f"""
 CREATE TABLE messages (
     position INTEGER PRIMARY KEY, inbox TEXT NOT NULL, conversation TEXT NOT NULL,
     recorded_at INTEGER NOT NULL, redacted INTEGER NOT NULL,
@@ -91,18 +90,6 @@ CREATE TABLE messages_revocation (
 );
 CREATE INDEX messages_revocation_first ON messages_revocation (inbox, message_id, position);
 
-CREATE VIEW messages_redaction AS SELECT '' AS inbox, 0 AS target;
-CREATE TRIGGER messages_redaction_fold INSTEAD OF INSERT ON messages_redaction BEGIN
-    UPDATE messages SET redacted = 1, message_id = NULL, direction = NULL, kind = NULL,
-        preview = NULL, content = NULL, reacts_to = NULL, contact_id = NULL, contact_name = NULL,
-        contact_phone = NULL, contact_username = NULL, sent_at = NULL, reply_to = NULL,
-        forwarded = NULL
-    WHERE position = new.target AND inbox = new.inbox;
-    DELETE FROM messages_status WHERE position = new.target AND inbox = new.inbox;
-    DELETE FROM messages_edit WHERE position = new.target AND inbox = new.inbox;
-    DELETE FROM messages_revocation WHERE position = new.target AND inbox = new.inbox;
-END;
-
 CREATE VIEW messages_shown AS
 SELECT m.position, m.inbox, m.conversation, m.recorded_at, m.message_id, m.direction,
     CASE WHEN edit.position IS NULL THEN m.kind ELSE edit.kind END AS kind,
@@ -124,78 +111,111 @@ LEFT JOIN messages_revocation AS revocation ON revocation.position = (
     SELECT position FROM messages_revocation WHERE inbox = m.inbox AND message_id = m.message_id
     ORDER BY position LIMIT 1)
 WHERE m.kind IS NOT 'reaction';
-{alias_schema("messages", merge=_MERGE)}
+{alias_tables("messages", merge=_MERGE)}
 """
 
-_RECEIVED = f"""
-INSERT INTO messages (position, inbox, conversation, recorded_at, redacted,
-    message_id, direction, kind, preview, content, reacts_to,
-    contact_id, contact_name, contact_phone, contact_username, sent_at, reply_to, forwarded)
-VALUES (?1, ?2, {root_of("messages", "?2", "?3")}, ?4, ?5,
-    ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)
-"""
-_STATUS = "INSERT INTO messages_status VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"
-_EDIT = "INSERT INTO messages_edit VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"
-_REVOCATION = "INSERT INTO messages_revocation VALUES (?1, ?2, ?3, ?4)"
-_REDACTION = "INSERT INTO messages_redaction SELECT ?1, value FROM json_each(?2)"
-_JOIN = join_sql("messages")
+_COLUMNS = (
+    *("position", "inbox", "conversation", "recorded_at", "redacted", "message_id", "direction"),
+    *("kind", "preview", "content", "reacts_to", "contact_id", "contact_name", "contact_phone"),
+    *("contact_username", "sent_at", "reply_to", "forwarded"),
+    *("at", "rank", "status", "errors", "positions", "alias"),
+)
+
+_STEPS = {
+    "received": f"""
+    INSERT INTO messages VALUES (
+        new.position, new.inbox, {root_of("messages", "new.inbox", "new.conversation")},
+        new.recorded_at, new.redacted, new.message_id, new.direction, new.kind, new.preview,
+        new.content, new.reacts_to, new.contact_id, new.contact_name, new.contact_phone,
+        new.contact_username, new.sent_at, new.reply_to, new.forwarded);""",
+    "status_changed": """
+    INSERT INTO messages_status VALUES (
+        new.position, new.inbox, new.message_id, new.rank, new.status, new.at, new.errors);""",
+    "edited": """
+    INSERT INTO messages_edit VALUES (
+        new.position, new.inbox, new.message_id, new.at, new.kind, new.preview, new.content);""",
+    "revoked": """
+    INSERT INTO messages_revocation VALUES (new.position, new.inbox, new.message_id, new.at);""",
+    "redacted": """
+    UPDATE messages SET redacted = 1, message_id = NULL, direction = NULL, kind = NULL,
+        preview = NULL, content = NULL, reacts_to = NULL, contact_id = NULL, contact_name = NULL,
+        contact_phone = NULL, contact_username = NULL, sent_at = NULL, reply_to = NULL,
+        forwarded = NULL
+    WHERE position IN (SELECT value FROM json_each(new.positions)) AND inbox = new.inbox;
+    DELETE FROM messages_status
+    WHERE position IN (SELECT value FROM json_each(new.positions)) AND inbox = new.inbox;
+    DELETE FROM messages_edit
+    WHERE position IN (SELECT value FROM json_each(new.positions)) AND inbox = new.inbox;
+    DELETE FROM messages_revocation
+    WHERE position IN (SELECT value FROM json_each(new.positions)) AND inbox = new.inbox;""",
+    "aliased": join_step("messages"),
+}
 
 
 def _evolve(recorded: RecordedEvent, event: Event | None) -> Statement | None:
-    inbox, position = recorded.inbox, recorded.position
-    if inbox is None:
+    if (inbox := recorded.inbox) is None:
         return None
+    place: Values = {"position": recorded.position, "inbox": inbox}
     match event:
         case None if recorded.type == MessageReceived.type:
-            return _tombstone(recorded, inbox)
+            return _received(recorded, {**place, "redacted": 1})
         case MessageReceived():
-            return _received(recorded, inbox, event)
+            return _received(recorded, {**place, "redacted": 0, **_said(event)})
         case MessageStatusChanged():
+            about = {**place, **_about(event, recorded)}
             errors = orjson.dumps(CONVERTER.unstructure(event.errors)).decode()
-            rank, at = RANKS[event.status], _at(event.at, recorded)
-            return Statement(
-                _STATUS, (position, inbox, event.message_id, rank, event.status, at, errors)
-            )
+            told = {"rank": RANKS[event.status], "status": event.status, "errors": errors}
+            return Statement("status_changed", {**about, **told})
         case MessageEdited():
-            at = _at(event.at, recorded)
-            return Statement(_EDIT, (position, inbox, event.message_id, at, *shown(event.content)))
+            about = {**place, **_about(event, recorded)}
+            return Statement("edited", {**about, **_content(event.content)})
         case MessageRevoked():
-            at = _at(event.at, recorded)
-            return Statement(_REVOCATION, (position, inbox, event.message_id, at))
+            return Statement("revoked", {**place, **_about(event, recorded)})
         case MessageRedacted():
-            return Statement(_REDACTION, (inbox, orjson.dumps(event.positions).decode()))
+            positions = orjson.dumps(event.positions).decode()
+            return Statement("redacted", {**place, "positions": positions})
         case ContactAliased() if recorded.conversation is not None:
-            return join(_JOIN, inbox, event.alias, recorded.conversation, position)
+            joined = {"alias": event.alias, "conversation": recorded.conversation}
+            return Statement("aliased", {**place, **joined})
     return None
 
 
-def _received(recorded: RecordedEvent, inbox: str, event: MessageReceived) -> Statement | None:
+def _received(recorded: RecordedEvent, values: Values) -> Statement | None:
+    """A message, or what is left of one; without a conversation there is no place to show it."""
     if recorded.conversation is None:
         return None
-    reacts_to = event.content.message_id if isinstance(event.content, Reaction) else None
-    contact = event.contact
-    return Statement(
-        _RECEIVED,
-        (
-            *(recorded.position, inbox, recorded.conversation, recorded.recorded_at, 0),
-            *(event.message_id, event.direction, *shown(event.content), reacts_to),
-            *(contact.id, contact.name, contact.phone, contact.username),
-            *(None if event.sent_at is None else microseconds(event.sent_at),),
-            *(event.reply_to, int(event.forwarded)),
-        ),
-    )
+    where: Values = {"conversation": recorded.conversation, "recorded_at": recorded.recorded_at}
+    return Statement("received", {**values, **where})
 
 
-def _tombstone(recorded: RecordedEvent, inbox: str) -> Statement | None:
-    if recorded.conversation is None:
-        return None
-    envelope = (recorded.position, inbox, recorded.conversation, recorded.recorded_at, 1)
-    return Statement(_RECEIVED, (*envelope, *(None,) * 13))
+def _said(event: MessageReceived) -> Values:
+    content, contact = event.content, event.contact
+    return {
+        **_content(content),
+        "message_id": event.message_id,
+        "direction": event.direction,
+        "reacts_to": content.message_id if isinstance(content, Reaction) else None,
+        "contact_id": contact.id,
+        "contact_name": contact.name,
+        "contact_phone": contact.phone,
+        "contact_username": contact.username,
+        "sent_at": None if event.sent_at is None else microseconds(event.sent_at),
+        "reply_to": event.reply_to,
+        "forwarded": int(event.forwarded),
+    }
 
 
-def _at(reported: datetime | None, recorded: RecordedEvent) -> int:
-    """When the provider says it happened, or, where it does not, when we were told."""
-    return recorded.recorded_at if reported is None else microseconds(reported)
+def _content(content: Content) -> Values:
+    kind, preview, text = shown(content)
+    return {"kind": kind, "preview": preview, "content": text}
+
+
+def _about(
+    event: MessageStatusChanged | MessageEdited | MessageRevoked, recorded: RecordedEvent
+) -> Values:
+    """Which message, and when: where the provider does not say, when we were told."""
+    at = recorded.recorded_at if event.at is None else microseconds(event.at)
+    return {"message_id": event.message_id, "at": at}
 
 
 MESSAGES = Projection(
@@ -212,7 +232,9 @@ MESSAGES = Projection(
             ContactAliased,
         )
     ),
-    schema=_SCHEMA,
+    tables=_TABLES,
+    columns=_COLUMNS,
+    steps=_STEPS,
     evolve=_evolve,
 )
 
@@ -270,7 +292,7 @@ class Message:
 
 _REACTIONS = """(
     SELECT json_group_array(json_object(
-        'emoji', emoji, 'direction', direction, 'contact', contact, 'time', time))
+        'emoji', emoji, 'direction', direction, 'contact', contact, 'time', time)) || ''
     FROM (
         SELECT preview AS emoji, direction, contact_id AS contact, recorded_at AS time,
             max(position) AS position
@@ -301,7 +323,7 @@ def list_messages(
 
     An id that joined another conversation finds that one.
     """
-    parameters: dict[str, SqlValue] = {
+    parameters: Values = {
         "inboxes": json_list(inboxes),
         "conversation": conversation,
         "before": POSITION_MAX if before is None else before,

@@ -28,17 +28,8 @@ from projections import PROJECTIONS
 from projections.access import ACCESS, Access, everything, snapshot
 from projections.fold import Folded
 from projections.projection import Answer, Projection, Query
-from projections.store import (
-    MEMORY,
-    Lot,
-    Store,
-    digests,
-    discard,
-    fetch,
-    is_corrupt,
-    open_reader,
-    open_store,
-)
+from projections.reading import digests, fetch, open_reader
+from projections.store import MEMORY, Lot, Store, discard, is_corrupt, open_store
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -231,7 +222,7 @@ class Projector:
         self, page: Sequence[RecordedEvent], names: Sequence[str]
     ) -> tuple[Folded, Access | None]:
         folded = self._store.fold(page, names)
-        return folded, self._read_access() if folded.runs.get(ACCESS.name) else None
+        return folded, self._read_access() if folded.statements.get(ACCESS.name) else None
 
     def _read_access(self) -> Access:
         if ACCESS.name not in self._projections:

@@ -8,7 +8,6 @@ The file is always safe to delete: WAL with ``synchronous=NORMAL`` never corrupt
 may take the newest commits, and the fold goes on from the checkpoint that was committed with the
 rows it speaks of.
 """
-
 # ruff: noqa: S608 - SQL is put together from constants of these files; values are always bound
 
 from __future__ import annotations
@@ -16,19 +15,19 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
-from hashlib import sha256
+from contextlib import contextmanager
 from pathlib import Path
-from struct import pack
-from typing import Any, TypeVar
+from typing import TypeVar
 
+import orjson
 from attrs import frozen
 
 from eventstore.chain import GENESIS
 from eventstore.cursor import Cursor
 from eventstore.events import RecordedEvent
 from projections.fold import VOCABULARY, Folded, fold
-from projections.projection import Answer, Projection, Query
+from projections.projection import Answer, Projection, Query, encode_statements, json_list
+from projections.reading import digests, fetch, pages, tables
 
 logger = logging.getLogger(__name__)
 
@@ -201,13 +200,14 @@ class Store:
         last, skipped = page[-1], len(folded.skipped)
         cursor = Cursor.at(self._epoch, last.position, last.hash)
         with self._transaction():
-            for runs in folded.runs.values():
-                for run in runs:
-                    self._db.executemany(run.sql, run.parameters)
-            self._db.executemany(
+            for name, statements in folded.statements.items():
+                if statements:
+                    sql = self._projections[name].fold_sql
+                    self._db.execute(sql, (encode_statements(statements),))
+            self._db.execute(
                 "UPDATE checkpoint SET position = ?, hash8 = ?, skipped = skipped + ?,"
-                " vocabulary = ? WHERE name = ?",
-                [(cursor.position, cursor.hash8, skipped, VOCABULARY, name) for name in names],
+                " vocabulary = ? WHERE name IN (SELECT value FROM json_each(?))",
+                (cursor.position, cursor.hash8, skipped, VOCABULARY, json_list(frozenset(names))),
             )
         self._load()
         return folded
@@ -217,15 +217,22 @@ class Store:
         with self._transaction():
             for name in source.cursors:
                 self._start_over(name)
-                for table in (*tables(self._db, name), "checkpoint"):
-                    self._copy(source, table, name if table == "checkpoint" else None)
+                for table in tables(self._db, name):
+                    self._copy(source, table)
+                cursor = source.cursors[name]
+                self._db.execute(
+                    "UPDATE checkpoint SET position = ?, hash8 = ?, skipped = ? WHERE name = ?",
+                    (cursor.position, cursor.hash8, source.skipped, name),
+                )
         self._load()
 
-    def _copy(self, source: Store, table: str, name: str | None) -> None:
-        where, parameters = ("", ()) if name is None else (" WHERE name = ?", (name,))
-        rows = source._db.execute(f"SELECT * FROM {table}{where}", parameters)
-        places = ", ".join("?" * len(rows.description))
-        self._db.executemany(f"INSERT OR REPLACE INTO {table} VALUES ({places})", rows)
+    def _copy(self, source: Store, table: str) -> None:
+        for rows in pages(source._db, table):
+            values = ", ".join(f"value ->> {number}" for number in range(len(rows[0])))
+            self._db.execute(
+                f"INSERT INTO {table} SELECT {values} FROM json_each(?)",
+                (orjson.dumps(rows).decode(),),
+            )
 
     # --- reading ---
 
@@ -252,87 +259,6 @@ def open_store(path: Path, projections: Sequence[Projection], epoch: str) -> Sto
         logger.warning("%s is damaged (%s): it is folded anew", path, error)
         discard(path)
         return Store(path, projections, epoch)
-
-
-def open_reader(path: Path) -> sqlite3.Connection:
-    """A connection that can change nothing, nor checkpoint: there is one that does (DESIGN 4)."""
-    db = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode=ro",
-        uri=True,
-        isolation_level=None,
-        check_same_thread=False,
-    )
-    for pragma in ("query_only=ON", "trusted_schema=OFF", "cell_size_check=ON"):
-        db.execute(f"PRAGMA {pragma}")
-    return db
-
-
-def fetch(db: sqlite3.Connection, query: Query[T]) -> Answer[T]:
-    """The rows and the cursor at which they stand, from one read transaction (G10)."""
-    with _snapshot(db):
-        [(epoch, position, hash8)] = db.execute(
-            "SELECT epoch, position, hash8 FROM checkpoint WHERE name = ?", query.reads[:1]
-        )
-        rows = [query.row(*row) for row in db.execute(query.sql, query.parameters)]
-    return Answer(rows, Cursor(epoch, position, hash8))
-
-
-def digests(db: sqlite3.Connection, names: Sequence[str]) -> dict[str, str]:
-    """The canonical digests of several projections, all at one position."""
-    with _snapshot(db):
-        return {name: digest(db, name) for name in names}
-
-
-@contextmanager
-def _snapshot(db: sqlite3.Connection) -> Iterator[None]:
-    db.execute("BEGIN")
-    try:
-        yield
-    finally:
-        db.execute("ROLLBACK")
-
-
-def tables(db: sqlite3.Connection, name: str) -> list[str]:
-    """The tables of a projection, in order of name."""
-    return [
-        table
-        for (table,) in db.execute(
-            "SELECT name FROM sqlite_master WHERE type = 'table'"
-            " AND (name = ?1 OR name GLOB ?1 || '_*') ORDER BY name",
-            (name,),
-        )
-    ]
-
-
-def digest(db: sqlite3.Connection, name: str) -> str:
-    """SHA-256 over all rows of a projection's tables, in the order of their columns' values.
-
-    The same rows give the same digest in whatever order they were written: nothing goes in but the
-    tables' names and the values, each with its type and length.
-    """
-    hashed = sha256()
-    for table in tables(db, name):
-        with closing(db.execute(f"SELECT * FROM {table} LIMIT 0")) as empty:
-            columns = len(empty.description)
-        hashed.update(_canonical(table))
-        order = ", ".join(str(number + 1) for number in range(columns))
-        for row in db.execute(f"SELECT * FROM {table} ORDER BY {order}"):
-            hashed.update(b"".join(map(_canonical, row)))
-    return hashed.hexdigest()
-
-
-def _canonical(value: Any) -> bytes:
-    match value:
-        case None:
-            return b"n"
-        case int():
-            return b"i%d;" % value
-        case float():
-            return b"f" + pack(">d", value)
-        case str():
-            raw = value.encode()
-            return b"s%d:%b" % (len(raw), raw)
-    raise TypeError(f"projections hold no {type(value).__name__}")
 
 
 def statements_of(script: str) -> Iterator[str]:
