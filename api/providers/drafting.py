@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 from api.providers.contract import Request
 from api.strict_json import StrictJsonError, loads
 from eventstore.draft import Draft, idempotency_key
 from eventstore.events import Event, WebhookReceived, WebhookUnparsed
+
+DERIVED_MAX = 10_000
+"""Events of one webhook. Meta batches a thousand updates; three megabytes of ``7,7,7`` in a list
+would be a million and a half events."""
 
 Derive = Callable[[Request, Any], Iterable[Draft]]
 """The request and its body as strict JSON in, derived drafts out."""
@@ -32,13 +37,20 @@ def record(
     key = idempotency_key(request.inbox, "webhook", *ids, request.body_digest)
     received = Draft(_stream(request), event, key=key, correlation_id=request.request_id)
     try:
-        return [received, *derive(request, loads(request.body))]
+        return [received, *_bounded(request, provider, derive(request, loads(request.body)))]
     except StrictJsonError as error:
         return [received, unparsed(request, provider, f"not strict JSON: {error}")]
     except Exception as error:
         # A bug of ours. Raising would answer 5xx, have the provider repeat the same bytes for a
         # week and then drop them; this way they are in the log, and the bug with them.
         return [received, unparsed(request, provider, f"unexpected {type(error).__name__}")]
+
+
+def _bounded(request: Request, provider: str, drafts: Iterable[Draft]) -> Iterator[Draft]:
+    each = iter(drafts)
+    yield from islice(each, DERIVED_MAX)
+    if next(each, None) is not None:
+        yield unparsed(request, provider, f"more than {DERIVED_MAX} events", "$")
 
 
 def derived(request: Request, event: Event, conversation: str, *ids: str) -> Draft:

@@ -8,6 +8,7 @@ and is None where it is absent or of another type: the raw webhook has it still.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -51,13 +52,12 @@ class Node:
             raise Malformed(node.path, "not an object")
         return node
 
-    def elements(self) -> list[Node]:
+    def elements(self) -> Iterator[Node]:
         """The elements of this list, none of an absent one."""
-        if self.value is None:
-            return []
-        if not isinstance(self.value, list):
+        if not isinstance(self.value, list | None):
             raise Malformed(self.path, "not a list")
-        return [Node(each, f"{self.path}[{index}]") for index, each in enumerate(self.value)]
+        for index, each in enumerate(self.value or ()):
+            yield Node(each, f"{self.path}[{index}]")
 
     def text(self, key: str) -> str:
         """The member that must be a string and not empty."""

@@ -43,7 +43,8 @@ _NUMBER_CHANGES = ("user_changed_number", "customer_changed_number")
 _CHALLENGE = re.compile(r"[!-~]{1,256}", re.ASCII)
 
 Derive = Callable[[Node], Iterator[Draft]]
-"""The drafts of one part of the payload; raises :class:`Malformed` where it makes no sense."""
+"""The drafts of one part of the payload; raises :class:`Malformed`, before any of them, where it
+makes no sense."""
 
 
 # --- handshake and signature -------------------------------------------------------------------
@@ -108,17 +109,18 @@ def parse(request: Request) -> list[Draft]:
 
 def _derive(request: Request, body: Any) -> Iterator[Draft]:
     drafts = _understood(request, Node(body), partial(_envelope, request))
-    yield from drafts or [unparsed(request, name, "nothing in it")]
+    yield next(drafts, None) or unparsed(request, name, "nothing in it")
+    yield from drafts
 
 
-def _understood(request: Request, node: Node, derive: Derive) -> list[Draft]:
+def _understood(request: Request, node: Node, derive: Derive) -> Iterator[Draft]:
     """What ``derive`` makes of the node, or the node as not understood: malformation ends here."""
     try:
-        return list(derive(node))
+        yield from derive(node)
     except Malformed as error:
         inner = error.path.removeprefix(node.path).lstrip(".")
         reason = f"{inner}: {error.reason}" if inner else error.reason
-        return [unparsed(request, name, reason, node.path)]
+        yield unparsed(request, name, reason, node.path)
 
 
 def _each(request: Request, derive: Derive, listing: Node) -> Iterator[Draft]:
@@ -145,16 +147,16 @@ def _change(request: Request, change: Node) -> Iterator[Draft]:
         yield from _member(batch, value, value.member(key), key)
 
 
-def _member(batch: Batch, value: Node, member: Node, key: str) -> list[Draft]:
+def _member(batch: Batch, value: Node, member: Node, key: str) -> Iterator[Draft]:
     """What one member of a ``value`` says; members of a future version are not lost silently."""
+    request = batch.request
     if key in _PARTS:
         derive = partial(_PARTS[key], batch)
-        return _understood(batch.request, member, partial(_each, batch.request, derive))
-    if key == "errors" and not value.get("messages"):
-        return [unparsed(batch.request, name, "errors without a message", member.path)]
-    if key in _BESIDE or not isinstance(member.value, (dict, list)):
-        return []
-    return [unparsed(batch.request, name, "not known", member.path)]
+        yield from _understood(request, member, partial(_each, request, derive))
+    elif key == "errors" and not value.get("messages"):
+        yield unparsed(request, name, "errors without a message", member.path)
+    elif key not in _BESIDE and isinstance(member.value, (dict, list)):
+        yield unparsed(request, name, "not known", member.path)
 
 
 # --- one update --------------------------------------------------------------------------------
@@ -182,11 +184,11 @@ def _echo(batch: Batch, message: Node) -> Iterator[Draft]:
 
 
 def _message(batch: Batch, message: Node, person: Person, direction: Direction) -> Iterator[Draft]:
-    request = batch.request
-    yield from aliases(request, person)
-    conversation = conversation_id(request.inbox, message.maybe_text("group_id") or person.key)
+    request, message_id = batch.request, message.text("id")
     event = _message_event(batch, message, person, direction)
-    yield derived(request, event, conversation, "message", message.text("id"))
+    conversation = conversation_id(request.inbox, message.maybe_text("group_id") or person.key)
+    yield from aliases(request, person)
+    yield derived(request, event, conversation, "message", message_id)
 
 
 def _message_event(

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api.strict_json import DEPTH_MAX, StrictJsonError, loads
@@ -121,6 +121,7 @@ VALUES = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(value=VALUES, ascii_only=st.booleans(), indent=st.none() | st.just(1))
 def test_every_ordinary_value_survives(value: Any, ascii_only: bool, indent: int | None) -> None:
     """Whatever a standard encoder writes comes back equal: no false alarm of the extra checks."""
@@ -128,6 +129,7 @@ def test_every_ordinary_value_survives(value: Any, ascii_only: bool, indent: int
     assert loads(body) == value
 
 
+@settings(deadline=None)
 @given(members=st.dictionaries(KEYS, SCALARS, min_size=1), again=SCALARS, data=st.data())
 def test_a_repeated_key_is_found_wherever_it_is(
     members: dict[str, Any], again: Any, data: st.DataObject
@@ -140,6 +142,7 @@ def test_a_repeated_key_is_found_wherever_it_is(
         loads(f'{{"outer":[{{{inside}}}]}}'.encode())
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=64))
 def test_arbitrary_bytes_are_read_or_refused(body: bytes) -> None:
     """Nothing but a value or a StrictJsonError comes out."""

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from api.providers import PROVIDERS, Request
@@ -115,6 +115,7 @@ def checked(provider: str, body: bytes) -> list[Draft]:
     return drafts
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(body=mutilated())
 def test_whatever_stands_in_a_payload_parse_stores_the_body_and_says_something(body: bytes) -> None:
     """Both providers, on payloads of their own and of others: never an exception."""
@@ -122,6 +123,7 @@ def test_whatever_stands_in_a_payload_parse_stores_the_body_and_says_something(b
         checked(provider, body)
 
 
+@settings(deadline=None)
 @given(value=VALUES)
 def test_any_json_at_all_is_stored(value: Any) -> None:
     """Not even the envelope needs to be there."""
@@ -129,6 +131,7 @@ def test_any_json_at_all_is_stored(value: Any) -> None:
         checked(provider, json.dumps(value).encode())
 
 
+@settings(deadline=None)
 @given(graft=VALUES, place=st.data())
 def test_a_graft_in_one_message_leaves_the_next_alone(graft: Any, place: st.DataObject) -> None:
     """Whatever replaces a part of the first message, the second is derived as if alone."""

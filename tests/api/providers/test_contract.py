@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api.providers import (
@@ -62,6 +62,7 @@ def test_a_secret_counts_up_to_and_including_its_last_second() -> None:
     assert active([old, new], 101) == [new]
 
 
+@settings(deadline=None)
 @given(inbox=st.text(max_size=20), contact=st.text())
 def test_a_conversation_id_fits_into_an_events_header(inbox: str, contact: str) -> None:
     """Whatever a contact's key holds (line feeds, NUL, 3 MB), the id is 22 plain ones."""

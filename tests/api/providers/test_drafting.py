@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from api.providers import PROVIDERS, Request, whatsapp
@@ -126,6 +126,7 @@ def test_a_kept_header_may_hold_anything() -> None:
     assert codec.decode("webhook.received", 1, data) == received.event
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(body=st.binary())
 def test_arbitrary_bytes_are_stored_as_they_are(body: bytes) -> None:
     """Neither provider raises or changes a byte of what was verified (G5)."""

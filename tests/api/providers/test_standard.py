@@ -11,7 +11,7 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from standardwebhooks import Webhook, WebhookVerificationError
 
@@ -183,6 +183,7 @@ def test_without_the_right_active_secret_nothing_is_accepted(secrets: tuple[Secr
         standard.verify(HEADERS, BODY, secrets, NOW_S)
 
 
+@settings(deadline=None)
 @given(place=st.integers(0, len(BODY) - 1), bit=st.integers(0, 7))
 def test_one_flipped_bit_of_the_body_is_noticed(place: int, bit: int) -> None:
     """No byte of the body is outside of the signature."""
@@ -192,6 +193,7 @@ def test_one_flipped_bit_of_the_body_is_noticed(place: int, bit: int) -> None:
         verify(HEADERS, body=bytes(tampered))
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(st.sampled_from(sorted(HEADERS)), st.text() | st.text("0123456789,. v1=whsec"))
 )
@@ -201,6 +203,7 @@ def test_no_headers_whatsoever_do_anything_but_pass_or_fail(headers: dict[str, s
         verify(headers)
 
 
+@settings(deadline=None)
 @given(entropy=st.binary(min_size=1, max_size=64), body=st.text(), offset_s=st.integers(-400, 400))
 def test_the_reference_library_agrees(entropy: bytes, body: str, offset_s: int) -> None:
     """What either signs the other verifies; both refuse what is too old or too new."""

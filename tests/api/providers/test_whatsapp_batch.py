@@ -59,6 +59,22 @@ def test_a_thousand_updates_are_a_thousand_events(parse: Parse, whatsapp_body: B
     assert len({draft.key for draft in drafts}) == 1000
 
 
+def test_a_webhook_gives_a_bounded_number_of_events(parse: Parse, whatsapp_body: Body) -> None:
+    """Past ten thousand the rest is left in the raw webhook, and the log says so."""
+    drafts = parse("whatsapp", whatsapp_body({"messages": [text(f"m{n}") for n in range(10_001)]}))
+    assert outline(drafts) == [*(f"m{number}" for number in range(10_000)), "$"]
+    assert drafts[-1].event == WebhookUnparsed("whatsapp", "more than 10000 events", "$")
+    drafts = parse("whatsapp", whatsapp_body({"messages": [text(f"m{n}") for n in range(10_000)]}))
+    assert outline(drafts)[-1] == "m9999"
+
+
+def test_a_malformed_message_proves_no_alias(parse: Parse, whatsapp_body: Body) -> None:
+    """Nothing of an update that is not understood is derived."""
+    message = {"from": "5500955500001", "from_user_id": "BR.1", "id": "a", "type": "text"}
+    [draft] = parse("whatsapp", whatsapp_body({"messages": [message]}))
+    assert isinstance(draft.event, WebhookUnparsed)
+
+
 @pytest.mark.parametrize("broken", [7, None, [], "x", {}, {"id": "b"}, {"id": "b", "type": "text"}])
 def test_one_broken_update_does_not_touch_the_others(
     broken: Any, parse: Parse, whatsapp_body: Body

@@ -6,7 +6,7 @@ import hashlib
 import hmac
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api.providers import Secret, SignatureInvalid, whatsapp
@@ -91,6 +91,7 @@ def test_any_of_several_secrets_will_do(secrets: tuple[Secret, ...]) -> None:
     verify(header(f"sha256={DIGEST}"), BODY, *secrets)
 
 
+@settings(deadline=None)
 @given(place=st.integers(0, len(BODY) - 1), bit=st.integers(0, 7))
 def test_one_flipped_bit_of_the_body_is_noticed(place: int, bit: int) -> None:
     """No byte of the body is outside of the signature."""
@@ -100,6 +101,7 @@ def test_one_flipped_bit_of_the_body_is_noticed(place: int, bit: int) -> None:
         verify(header(f"sha256={DIGEST}"), bytes(tampered))
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_no_header_whatsoever_does_anything_but_pass_or_fail(value: str) -> None:
     """Arbitrary text is refused."""
@@ -107,6 +109,7 @@ def test_no_header_whatsoever_does_anything_but_pass_or_fail(value: str) -> None
         verify(header(value))
 
 
+@settings(deadline=None)
 @given(body=st.binary(), secret=st.binary(min_size=1))
 def test_what_is_signed_verifies(body: bytes, secret: bytes) -> None:
     """``sign`` and ``verify`` belong together for every body and secret."""
