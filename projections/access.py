@@ -45,10 +45,9 @@ _STEPS = {
     INSERT INTO access_member VALUES (new.user, new.role, new.inboxes)
     ON CONFLICT DO UPDATE SET role = excluded.role, inboxes = excluded.inboxes;""",
     "left_inbox": """
-    UPDATE access_member SET inboxes = (
-        SELECT json_group_array(value) FROM (
-            SELECT value FROM json_each(inboxes) WHERE value <> new.inbox ORDER BY value))
-    WHERE user = new.user;""",
+    UPDATE access_member SET inboxes = json_remove(inboxes, (
+        SELECT fullkey FROM json_each(inboxes) WHERE value = new.inbox))
+    WHERE user = new.user AND new.inbox IN (SELECT value FROM json_each(inboxes));""",
     "left": "DELETE FROM access_member WHERE user = new.user;",
     "issued": """
     INSERT INTO access_token VALUES (new.token, new.user, new.expires_at, 0)
