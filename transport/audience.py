@@ -11,6 +11,10 @@ from transport.page import PAGE_BYTES_MAX, PAGE_EVENTS_MAX, Page
 PAGES_MAX = 64
 
 
+class NotInMemory(Exception):
+    """The tail does not reach back that far; the disk does."""
+
+
 class Audience:
     """One set of inboxes: its newest event, and the pages already made since the last commit.
 
@@ -30,22 +34,19 @@ class Audience:
         self.newest = newest
         self._pages.clear()
 
-    def knows(self, after: Cursor, scanned: int) -> bool:
-        """Whether :meth:`page` can answer without a disk."""
-        return (after.position, scanned) in self._pages or scanned >= self._tail.since
-
     def page(self, after: Cursor, scanned: int) -> Page | None:
         """The page of a session that was sent ``after`` and has seen all up to ``scanned``.
 
-        None if there is nothing more. Ask only what it :meth:`knows`. The key needs no hash:
-        ``after`` is always a cursor of this log, never a client's word.
+        None if there is nothing more; raises :class:`NotInMemory`. The key needs no hash: ``after``
+        is always a cursor of this log, never a client's word.
         """
         key = (after.position, scanned)
         try:
             return self._pages[key]
         except KeyError:
             events = self._tail.read(scanned, PAGE_EVENTS_MAX, self.inboxes, PAGE_BYTES_MAX)
-            assert events is not None
+            if events is None:
+                raise NotInMemory from None
             return self.keep(after, scanned, events)
 
     def keep(self, after: Cursor, scanned: int, events: Sequence[Visible]) -> Page | None:

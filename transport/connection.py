@@ -13,7 +13,7 @@ from attrs import frozen
 
 from eventstore.cursor import Cursor
 from eventstore.events import Event
-from transport.audience import Audience
+from transport.audience import Audience, NotInMemory
 from transport.frames import CloseCode, Error, FrameError, Refresh, decode_client_frame
 from transport.page import Packet
 from transport.session import Session, State
@@ -132,7 +132,8 @@ class Connection:
     @property
     def read_after(self) -> int:
         """Everything up to here was sent, or is nothing for this session."""
-        return max(self.session.last_sent.position, self.scanned)
+        sent, scanned = self.session.last_sent.position, self.scanned
+        return sent if sent > scanned else scanned  # noqa: FURB136 - max() is a call, this is hot
 
     # --- from the socket -----------------------------------------------------------------------
 
@@ -150,7 +151,7 @@ class Connection:
             return
         if self.audience.newest > self.read_after:
             self.advance()
-        else:
+        elif self.session.has_output:
             self.flush()
 
     def drained(self) -> None:
@@ -172,23 +173,21 @@ class Connection:
     def advance(self) -> None:
         """Send what lies between the session's cursor and the head, as far as there is room."""
         session, audience = self.session, self.audience
-        while self.channel.writable and session.state is not State.CLOSED:
+        while session.state is not State.CLOSED and self.channel.writable:
             scanned = self.read_after
             if scanned >= audience.newest:
                 if session.state is State.CATCHING_UP:
                     session.caught_up(self._hub.time_text())
                 break
-            if session.window[0] <= 0:
+            try:
+                page = audience.page(session.last_sent, scanned)
+            except NotInMemory:
+                if session.window[0] > 0:
+                    self._hub.wants_disk(self)
                 break
-            if not audience.knows(session.last_sent, scanned):
-                self._hub.wants_disk(self)
-                break
-            page = audience.page(session.last_sent, scanned)
             if page is None:
                 self.scanned = audience.newest
-            elif (fitting := session.fit(page)) is not None:
-                session.deliver(fitting)
-            else:
+            elif not session.deliver(page):
                 break
         self.flush()
 

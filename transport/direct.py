@@ -144,14 +144,21 @@ class DirectChannel(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes came: nearly always exactly one short text frame."""
+        if not self._splitter.held and (text := short_text(data)) is not None:
+            self._short_text(text)
+            return
         for frame in self._splitter.split(data):
             text = short_text(frame)
             if text is None:
                 self._odd_frame(frame)
-            elif self._fragments is not None:
-                self._fail(CloseCode.BAD_FRAME, "a message within a message")
-            elif self._open and self._connection is not None:
-                self._connection.received(text)
+            else:
+                self._short_text(text)
+
+    def _short_text(self, text: bytes) -> None:
+        if self._fragments is not None:
+            self._fail(CloseCode.BAD_FRAME, "a message within a message")
+        elif self._open and self._connection is not None:
+            self._connection.received(text)
 
     # --- frames that are not short texts -------------------------------------------------------
 

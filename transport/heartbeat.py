@@ -31,14 +31,15 @@ class Pulse:
     """Pings every 25 s ± 10 %, waits 10 s; any frame is life; two misses in a row are the end.
 
     A missed ping is repeated at once instead of an interval later: 27.5 + 10 + 10 s keeps a
-    half-open peer under the 2.5 intervals of G11. ``random`` returns numbers from 0 to 1.
+    half-open peer under the 2.5 intervals of G11. ``random`` returns numbers from 0 to 1; set
+    ``heard_at`` whenever a frame comes in, of whatever kind.
     """
 
-    __slots__ = ("_heard_at", "_random", "_sent_at", "_waiting", "due", "id", "missed", "rtt_ms")
+    __slots__ = ("_random", "_sent_at", "_waiting", "due", "heard_at", "id", "missed", "rtt_ms")
 
     def __init__(self, random: Callable[[], float], now: float) -> None:
         self._random = random
-        self._heard_at = self._sent_at = now
+        self.heard_at = self._sent_at = now
         self._waiting = False
         self.id = 0
         self.missed = 0
@@ -53,11 +54,6 @@ class Pulse:
         """``poor`` while pings go missing or take long."""
         slow = self.rtt_ms is not None and self.rtt_ms > POOR_RTT_MS
         return "poor" if self.missed or slow else "good"
-
-    def hear(self, now: float) -> None:
-        """A frame came in, of whatever kind."""
-        self._heard_at = now
-        self.missed = 0
 
     def answer(self, id_: int, now: float) -> float | None:
         """A pong came; returns the round trip in ms where it answers the newest ping.
@@ -76,6 +72,7 @@ class Pulse:
 
     def _rest(self, now: float) -> None:
         self._waiting = False
+        self.missed = 0
         self.due = max(now, self._sent_at + self._interval_s())
 
     def beat(self, now: float) -> Beat:
@@ -84,7 +81,7 @@ class Pulse:
             return Beat.REST
         if not self._waiting:
             return self._ping(now, Beat.PING)
-        if self._heard_at >= self._sent_at:  # no pong, yet other frames: alive
+        if self.heard_at >= self._sent_at:  # no pong, yet other frames: alive
             self._rest(now)
             return Beat.REST
         self.missed += 1

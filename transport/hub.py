@@ -14,6 +14,7 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from secrets import token_urlsafe
 
 from attrs import frozen
@@ -22,7 +23,7 @@ from eventstore.codec import time_text
 from eventstore.cursor import Cursor
 from eventstore.events import ClientConnected, RecordedEvent
 from eventstore.log import EventLog, LogUnavailable, wall_clock_us
-from transport.audience import Audience
+from transport.audience import Audience, NotInMemory
 from transport.connection import Admit, Channel, Connection, Grant, HubSide, Refused
 from transport.frames import CloseCode, Hello, Window
 from transport.newest import Newest
@@ -196,16 +197,17 @@ class Hub:
             self._members[audience] = {}
         return audience
 
-    def regrant(self, judge_again: Callable[[Grant], Grant | None]) -> None:
+    def regrant(self, judge_again: Callable[[Grant], Grant]) -> None:
         """Judge every open connection anew, because who may see what has changed.
 
-        ``judge_again`` returns the grant as it is now, None where nothing is left of it. A session
-        goes on with the inboxes it has: what it has not been sent of others it never will be (G21).
+        ``judge_again`` returns the grant as it is now, or raises :class:`Refused`. A session goes
+        on with the inboxes it has left: what it was not sent of others it never will be (G21).
         """
         for connection in self.connections:
-            grant = judge_again(connection.grant)
-            if grant is None or grant.user != connection.user:
-                connection.close(CloseCode.REVOKED, "revoked")
+            try:
+                grant = judge_again(connection.grant)
+            except Refused as refused:
+                connection.close(refused.code, refused.reason)
             else:
                 self._change_grant(connection, grant)
 
@@ -306,8 +308,9 @@ class Hub:
         """Bring a connection's next page from the disk to where all with its cursor find it."""
         audience, scanned = connection.audience, connection.read_after
         after, head = connection.session.last_sent, self._log.head.position
-        if audience.knows(after, scanned):
-            return
+        with suppress(NotInMemory):
+            audience.page(after, scanned)
+            return  # somebody with the same cursor was here before
         events = await self._log.read_visible(
             scanned, PAGE_EVENTS_MAX, audience.inboxes, bytes_max=PAGE_BYTES_MAX
         )

@@ -51,7 +51,14 @@ class InFlight:
 
     def take_until(self, position: int) -> tuple[Cursor | None, int]:
         """Let go of all events up to ``position``: the last one's cursor, and how many went."""
-        last, before = None, self.events
+        last: Cursor | None
+        if self._extents and self._extents[-1].cursors[-1].position <= position:
+            last, count = self._extents[-1].cursors[-1], self.events
+            self._extents.clear()
+            self._first = self.events = self.bytes = 0
+            return last, count
+        last = None
+        before = self.events
         while self._extents and (cursor := self._take_from_oldest(position)) is not None:
             last = cursor
         return last, before - self.events

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from functools import cached_property
 from itertools import accumulate
 
 from eventstore.cursor import Cursor
@@ -18,23 +19,18 @@ PAGE_BYTES_MAX = 64 * 1024
 class Packet:
     """A frame ready to go: its JSON text, and the WebSocket frame around it, made when asked."""
 
-    __slots__ = ("_wire", "text")
-
     def __init__(self, text: bytes) -> None:
         self.text = text
-        self._wire: bytes | None = None
 
     @classmethod
     def of(cls, frame: ClientFrame | ServerFrame) -> Packet:
         """Encode a frame that is for one session only."""
         return cls(encode_frame(frame))
 
-    @property
+    @cached_property
     def wire(self) -> bytes:
         """The bytes for the socket; made once, however many sockets they go to."""
-        if self._wire is None:
-            self._wire = text_frame(self.text)
-        return self._wire
+        return text_frame(self.text)
 
 
 class Extent:
@@ -51,13 +47,19 @@ class Extent:
 
 
 class Page:
-    """Consecutive visible events after a cursor. Shared by sessions, so never changed."""
+    """Consecutive visible events that follow ``after``; ``cursor`` is the last one's own.
 
-    __slots__ = ("_bodies", "_packets", "after", "extent")
+    ``events`` and ``bytes`` tell how many and how large. Shared by sessions, so never changed.
+    """
+
+    __slots__ = ("_bodies", "_packets", "after", "bytes", "cursor", "events", "extent")
 
     def __init__(self, after: Cursor, extent: Extent, bodies: tuple[bytes, ...]) -> None:
         self.after = after
+        self.cursor = extent.cursors[-1]
         self.extent = extent
+        self.events = len(bodies)
+        self.bytes = extent.ends[-1]
         self._bodies = bodies
         self._packets: dict[int, Packet] = {}
 
@@ -70,19 +72,6 @@ class Page:
         ends = tuple(accumulate(map(len, bodies)))
         return cls(after, Extent(tuple(event.cursor for event in events), ends), bodies)
 
-    @property
-    def cursor(self) -> Cursor:
-        """The last event's own cursor."""
-        return self.extent.cursors[-1]
-
-    def __len__(self) -> int:
-        return len(self._bodies)
-
-    @property
-    def bytes(self) -> int:
-        """The size of the bodies together."""
-        return self.extent.ends[-1]
-
     def packet(self, attempt: int) -> Packet:
         """The ``events`` frame of this page; encoded once per attempt number."""
         if (packet := self._packets.get(attempt)) is None:
@@ -92,10 +81,12 @@ class Page:
 
     def fitting(self, events_max: int, bytes_max: int) -> Page | None:
         """The longest beginning of this page within both limits, None where nothing fits."""
-        if len(self) <= events_max and self.bytes <= bytes_max:
+        if self.events <= events_max and self.bytes <= bytes_max:
             return self
         count = min(events_max, bisect_right(self.extent.ends, bytes_max))
-        if count <= 0:
-            return None
-        extent = Extent(self.extent.cursors[:count], self.extent.ends[:count])
-        return Page(self.after, extent, self._bodies[:count])
+        return self.beginning(count) if count > 0 else None
+
+    def beginning(self, events: int) -> Page:
+        """A page of the first ``events`` events of this one; at least one."""
+        extent = Extent(self.extent.cursors[:events], self.extent.ends[:events])
+        return Page(self.after, extent, self._bodies[:events])

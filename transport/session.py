@@ -128,16 +128,6 @@ class Session:
         held, limit = self._in_flight, self._limit
         return limit.frames - held.events, limit.bytes - held.bytes
 
-    def fit(self, page: Page) -> Page | None:
-        """The beginning of ``page`` that the window has room for, None where there is none.
-
-        An event larger than the whole window passes alone, or it would block the session for ever.
-        """
-        fitting = page.fitting(*self.window)
-        if fitting is None and not self._in_flight.events:
-            return page.fitting(1, page.bytes)
-        return fitting
-
     @property
     def deadline(self) -> float:
         """When to ``tick`` at the latest."""
@@ -164,14 +154,23 @@ class Session:
 
     # --- outputs -------------------------------------------------------------------------------
 
+    @property
+    def has_output(self) -> bool:
+        """Whether one of the two below has anything."""
+        return bool(self._frames or self._events)
+
     def frames_to_send(self) -> list[Packet]:
         """What to send, in order; asked again, only what came since."""
-        frames, self._frames = self._frames, []
+        frames = self._frames
+        if frames:
+            self._frames = []
         return frames
 
     def events_to_record(self) -> list[Event]:
         """What happened and belongs in the log; asked again, only what came since."""
-        events, self._events = self._events, []
+        events = self._events
+        if events:
+            self._events = []
         return events
 
     # --- inputs: frames ------------------------------------------------------------------------
@@ -181,8 +180,8 @@ class Session:
         if self.state is State.CLOSED:
             return  # it was on its way when we closed
         match frame:
-            case Ack(cursor):
-                self._acknowledge(cursor, now)
+            case Ack():  # without a sub-pattern, which would cost more than the rest of the match
+                self._acknowledge(frame.cursor, now)
             case Pong(id_):
                 self._answered(id_, now)
             case Nack(position, reason):
@@ -191,14 +190,14 @@ class Session:
                 raise FrameError("hello is sent once")
             case _:
                 raise FrameError("not a frame for a session")
-        self._pulse.hear(now)
+        self._pulse.heard_at = now
 
     def heard(self, now: float) -> None:
         """A frame came in that is not for the session (``refresh``): it is a sign of life."""
-        self._pulse.hear(now)
+        self._pulse.heard_at = now
 
     def _acknowledge(self, cursor: Cursor, now: float) -> None:
-        if cursor is not self.last_sent and cursor != self.last_sent:
+        if not cursor == self.last_sent:  # noqa: SIM201 - attrs' `!=` costs a call more
             self._check(cursor)
         last, count = self._in_flight.take_until(cursor.position)
         if self._rewound is not None and cursor.position > self.last_sent.position:
@@ -270,17 +269,27 @@ class Session:
 
     # --- inputs: the log -----------------------------------------------------------------------
 
-    def deliver(self, page: Page) -> None:
-        """Send the page that follows :attr:`last_sent` and that :meth:`fit` said has room."""
+    def deliver(self, page: Page) -> bool:
+        """Send of the page that follows :attr:`last_sent` what the window has room for.
+
+        False where it has none. An event larger than the whole window passes alone, or it would
+        block the session for ever.
+        """
         assert self.state is not State.CLOSED
-        assert page.after == self.last_sent, "pages follow each other without a gap"
-        assert self.fit(page) is page, "a page fits the window"
-        self._in_flight.push(page.extent)
-        self.last_sent = page.cursor
+        assert page.after.position == self.last_sent.position, "pages follow without a gap"
+        held, limit = self._in_flight, self._limit
+        fitting = page.fitting(limit.frames - held.events, limit.bytes - held.bytes)
+        if fitting is None:
+            if held.events:
+                return False
+            fitting = page.beginning(1)
+        held.push(fitting.extent)
+        self.last_sent = fitting.cursor
         if self._rewound is not None:
-            self._rewound.take_until(page.cursor.position)
+            self._rewound.take_until(fitting.cursor.position)
             self._rewound = self._rewound if self._rewound.events else None
-        self._frames.append(page.packet(self.attempt))
+        self._frames.append(fitting.packet(self.attempt))
+        return True
 
     def caught_up(self, time: str) -> None:
         """Nothing visible lies beyond :attr:`last_sent`; ``time`` is the server's, RFC 3339."""

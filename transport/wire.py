@@ -20,6 +20,7 @@ _SHORT_MAX = 125
 _TWO_BYTES, _EIGHT_BYTES = 126, 127
 _MASK_BYTES = 4
 _HEADER_BYTES_MIN = 2
+_SHORT_HEADER_BYTES = 6
 
 
 def text_frame(payload: bytes) -> bytes:
@@ -33,36 +34,37 @@ def text_frame(payload: bytes) -> bytes:
 
 
 def short_text(frame: bytes) -> bytes | None:
-    """The payload of a client's frame if it is a whole, short text; None for any other frame."""
-    if frame[0] == _FIN_TEXT and _MASKED <= frame[1] <= _MASKED + _SHORT_MAX:
+    """The payload if these bytes are exactly one short, masked, final text frame, else None."""
+    size = len(frame) - _SHORT_HEADER_BYTES
+    if 0 <= size <= _SHORT_MAX and frame[0] == _FIN_TEXT and frame[1] == _MASKED + size:
         return apply_mask(frame[6:], frame[2:6])
     return None
 
 
 class FrameSplitter:
-    """Cuts a byte stream into frames as they came, holding back what is incomplete.
+    """Cuts a byte stream into frames as they came, and has ``held`` what is incomplete.
 
     A header that promises more than ``payload_bytes_max`` is handed out at once, as if it were a
     frame, so that nobody makes us store what will be refused anyway.
     """
 
-    __slots__ = ("_held", "_payload_bytes_max")
+    __slots__ = ("_payload_bytes_max", "held")
 
     def __init__(self, payload_bytes_max: int) -> None:
         self._payload_bytes_max = payload_bytes_max
-        self._held = b""
+        self.held = b""
 
     def split(self, data: bytes, most: int | None = None) -> list[bytes]:
         """Take bytes; return the frames that are complete, ``most`` of them where it is given."""
-        if self._held:
-            data = self._held + data
-            self._held = b""
+        if self.held:
+            data = self.held + data
+            self.held = b""
         frames: list[bytes] = []
         start, end = 0, len(data)
         while start < end:
             stop = self._frame_end(data, start)
             if stop is None or stop > end or len(frames) == most:
-                self._held = data[start:]
+                self.held = data[start:]
                 break
             frames.append(data[start:stop])
             start = stop
