@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sqlite3
-from contextlib import closing
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,24 @@ from eventstore.draft import Draft, idempotency_key
 from eventstore.events import ConversationRead, RecordedEvent
 from eventstore.folder import FolderLocked
 from eventstore.log import EventLog
+
+Scenario = Callable[[AsyncExitStack], Awaitable[None]]
+
+
+def _run(scenario: Scenario) -> None:
+    """Run it, and close its logs whatever happens: an open one would hang the tests."""
+
+    async def closing_all() -> None:
+        async with AsyncExitStack() as logs:
+            await scenario(logs)
+
+    asyncio.run(closing_all())
+
+
+async def _open(logs: AsyncExitStack, folder: Path) -> EventLog:
+    log = await EventLog.open(folder)
+    logs.push_async_callback(log.close)
+    return log
 
 
 def _draft(name: str) -> Draft:
@@ -44,8 +63,8 @@ def test_a_backup_under_load_restores_to_a_prefix_with_all_acknowledged_before(
 ) -> None:
     """G19: taken while eight senders write."""
 
-    async def scenario() -> None:
-        log = await EventLog.open(tmp_path / "log")
+    async def scenario(logs: AsyncExitStack) -> None:
+        log = await _open(logs, tmp_path / "log")
         stopping = False
 
         async def sender(part: int) -> None:
@@ -70,14 +89,14 @@ def test_a_backup_under_load_restores_to_a_prefix_with_all_acknowledged_before(
             assert await restore(tmp_path / f"copy{copy}.db", tmp_path / f"new{copy}") == head
             assert await _contents(tmp_path / f"new{copy}") == whole[: head.position]
 
-    asyncio.run(scenario())
+    _run(scenario)
 
 
 def test_a_backup_is_one_file_and_never_overwrites(tmp_path: Path) -> None:
     """No WAL beside it, no half-written file under its name, no mistake with an old one."""
 
-    async def scenario() -> None:
-        log = await EventLog.open(tmp_path / "log")
+    async def scenario(logs: AsyncExitStack) -> None:
+        log = await _open(logs, tmp_path / "log")
         await log.append([_draft("a")])
         await log.backup(tmp_path / "copy.db")
         with pytest.raises(FileExistsError):
@@ -85,13 +104,13 @@ def test_a_backup_is_one_file_and_never_overwrites(tmp_path: Path) -> None:
         await log.close()
         assert {path.name for path in tmp_path.iterdir()} == {"log", "copy.db"}  # noqa: ASYNC240  a test
 
-    asyncio.run(scenario())
+    _run(scenario)
 
 
 def test_a_restored_log_is_another_log(tmp_path: Path) -> None:
     """G9: a new epoch, so that no cursor of the old one seems to fit; projections are gone."""
 
-    async def scenario() -> None:
+    async def scenario(logs: AsyncExitStack) -> None:
         folder, copy = tmp_path / "log", tmp_path / "copy.db"
         old = await _made(folder, 3)
         shutil.copy(folder / "log.db", copy)
@@ -99,7 +118,7 @@ def test_a_restored_log_is_another_log(tmp_path: Path) -> None:
         (folder / "projections.db").write_text("derived")
         (folder / "keyring.json").write_text("kept")
         head = await restore(copy, folder)
-        log = await EventLog.open(folder)
+        log = await _open(logs, folder)
         assert log.head == head
         assert (log.cursor.position, log.cursor.hash8) == (old.position, old.hash8)
         assert log.epoch not in (old.epoch, newer.epoch)
@@ -108,17 +127,17 @@ def test_a_restored_log_is_another_log(tmp_path: Path) -> None:
         assert not (folder / "projections.db").exists()
         assert (folder / "keyring.json").exists()
 
-    asyncio.run(scenario())
+    _run(scenario)
 
 
 def test_the_log_that_was_replaced_is_kept_whole(tmp_path: Path) -> None:
     """Also what only its WAL held, as after a kill -9."""
 
-    async def scenario() -> None:
+    async def scenario(logs: AsyncExitStack) -> None:
         copy = tmp_path / "copy.db"
         await _made(tmp_path / "other", 2)
         shutil.copy(tmp_path / "other" / "log.db", copy)
-        log = await EventLog.open(tmp_path / "log")
+        log = await _open(logs, tmp_path / "log")
         await log.append([_draft("only in the WAL")])
         (tmp_path / "killed").mkdir()
         for name in ("log.db", "log.db-wal"):
@@ -130,20 +149,20 @@ def test_the_log_that_was_replaced_is_kept_whole(tmp_path: Path) -> None:
         assert len(await _contents(tmp_path / "killed")) == 2
         await log.close()
 
-    asyncio.run(scenario())
+    _run(scenario)
 
 
 def test_a_folder_in_use_is_not_restored_into(tmp_path: Path) -> None:
     """One process owns a data folder; the restore is another one."""
 
-    async def scenario() -> None:
+    async def scenario(logs: AsyncExitStack) -> None:
         await _made(tmp_path / "other", 2)
-        log = await EventLog.open(tmp_path / "log")
+        log = await _open(logs, tmp_path / "log")
         with pytest.raises(FolderLocked):
             await restore(tmp_path / "other" / "log.db", tmp_path / "log")
         await log.close()
 
-    asyncio.run(scenario())
+    _run(scenario)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +177,7 @@ def test_a_folder_in_use_is_not_restored_into(tmp_path: Path) -> None:
 def test_a_damaged_backup_is_refused_and_the_log_stays(tmp_path: Path, damage: str) -> None:
     """The whole copy is verified before anything is replaced."""
 
-    async def scenario() -> None:
+    async def scenario(logs: AsyncExitStack) -> None:
         cursor, copy = await _made(tmp_path / "log", 3), tmp_path / "copy.db"
         shutil.copy(tmp_path / "log" / "log.db", copy)
         with closing(sqlite3.connect(copy)) as connection:
@@ -168,12 +187,12 @@ def test_a_damaged_backup_is_refused_and_the_log_stays(tmp_path: Path, damage: s
             connection.commit()
         with pytest.raises(BackupBroken):
             await restore(copy, tmp_path / "log")
-        log = await EventLog.open(tmp_path / "log")
+        log = await _open(logs, tmp_path / "log")
         assert log.cursor == cursor
         await log.close()
         assert not list((tmp_path / "log").glob("*restoring*"))
 
-    asyncio.run(scenario())
+    _run(scenario)
 
 
 def test_what_is_no_backup_is_refused(tmp_path: Path) -> None:

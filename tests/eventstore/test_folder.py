@@ -8,7 +8,8 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from contextlib import closing
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,24 @@ from eventstore.draft import Draft
 from eventstore.events import ConversationRead
 from eventstore.folder import FolderLock, FolderLocked, FolderUnfit
 from eventstore.log import EventLog, LogHalted
+
+Scenario = Callable[[AsyncExitStack], Awaitable[None]]
+
+
+def _run(scenario: Scenario) -> None:
+    """Run it, and close its logs whatever happens: an open one would hang the tests."""
+
+    async def closing_all() -> None:
+        async with AsyncExitStack() as logs:
+            await scenario(logs)
+
+    asyncio.run(closing_all())
+
+
+async def _open(logs: AsyncExitStack, folder: Path) -> EventLog:
+    log = await EventLog.open(folder)
+    logs.push_async_callback(log.close)
+    return log
 
 
 def _mode(path: Path) -> int:
@@ -28,8 +47,8 @@ def test_folder_and_files_are_for_their_owner_only(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     folder.mkdir(mode=0o755)
 
-    async def scenario() -> None:
-        log = await EventLog.open(folder)
+    async def scenario(logs: AsyncExitStack) -> None:
+        log = await _open(logs, folder)
         await log.append([Draft("system", ConversationRead(1, "a"))])
         await log.backup(folder / "backup.db")
         names = sorted(folder.iterdir())
@@ -41,7 +60,7 @@ def test_folder_and_files_are_for_their_owner_only(tmp_path: Path) -> None:
 
     before = os.umask(0)
     try:
-        asyncio.run(scenario())
+        _run(scenario)
     finally:
         os.umask(before)
     assert _mode(folder) == 0o700
@@ -50,14 +69,14 @@ def test_folder_and_files_are_for_their_owner_only(tmp_path: Path) -> None:
 def test_a_second_owner_is_refused_and_told_who_has_it(tmp_path: Path) -> None:
     """The message names the process; the lock is free again after close."""
 
-    async def scenario() -> None:
-        log = await EventLog.open(tmp_path)
+    async def scenario(logs: AsyncExitStack) -> None:
+        log = await _open(logs, tmp_path)
         with pytest.raises(FolderLocked, match=rf"process {os.getpid()}\b"):
-            await EventLog.open(tmp_path)
+            await _open(logs, tmp_path)
         await log.close()
-        await (await EventLog.open(tmp_path)).close()
+        await _open(logs, tmp_path)
 
-    asyncio.run(scenario())
+    _run(scenario)
 
 
 def test_the_lock_dies_with_its_process(tmp_path: Path) -> None:
@@ -82,13 +101,16 @@ def test_a_file_that_is_no_database_halts_and_leaves_nothing_open(tmp_path: Path
     """A failed start must not hang the process: aiosqlite's threads are not daemons."""
     (tmp_path / "log.db").write_bytes(b"not a database at all" * 500)
 
-    async def scenario() -> None:
+    async def scenario(logs: AsyncExitStack) -> None:
         with pytest.raises(LogHalted):
-            await EventLog.open(tmp_path)
+            await _open(logs, tmp_path)
 
-    threads = threading.active_count()
-    asyncio.run(scenario())
-    assert threading.active_count() == threads
+    before = set(threading.enumerate())
+    _run(scenario)
+    left = set(threading.enumerate()) - before
+    for thread in left:
+        thread.join(5)  # it was told to stop, and may be at its last instruction
+    assert not any(thread.is_alive() for thread in left)
     FolderLock(tmp_path).release()
 
 
@@ -102,22 +124,22 @@ def test_another_programs_database_is_left_alone(tmp_path: Path, statement: str)
         connection.execute(statement)
         connection.commit()
 
-    async def scenario() -> None:
+    async def scenario(logs: AsyncExitStack) -> None:
         with pytest.raises(FolderUnfit):
-            await EventLog.open(tmp_path)
+            await _open(logs, tmp_path)
 
-    asyncio.run(scenario())
+    _run(scenario)
 
 
 def test_a_folder_that_cannot_be_made_is_a_clear_error(tmp_path: Path) -> None:
     """A file in the way, for one."""
     (tmp_path / "file").write_text("")
 
-    async def scenario() -> None:
+    async def scenario(logs: AsyncExitStack) -> None:
         with pytest.raises(FolderUnfit, match="data folder"):
-            await EventLog.open(tmp_path / "file" / "data")
+            await _open(logs, tmp_path / "file" / "data")
 
-    asyncio.run(scenario())
+    _run(scenario)
 
 
 def test_a_file_system_without_wal_is_refused(tmp_path: Path) -> None:
@@ -141,9 +163,9 @@ def test_a_symlink_for_the_log_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "lock").symlink_to(tmp_path / "victim")
 
-    async def scenario() -> None:
+    async def scenario(logs: AsyncExitStack) -> None:
         with pytest.raises(FolderUnfit):
-            await EventLog.open(tmp_path / "data")
+            await _open(logs, tmp_path / "data")
 
-    asyncio.run(scenario())
+    _run(scenario)
     assert not (tmp_path / "victim").exists()
