@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from transport.cursor_store import SqliteCursorStore
 
 SAMPLES = Path(__file__).parent.parent / "samples" / "whatsapp"
 REPEATS = 50
+ID_CARRIERS = ("messages", "statuses", "message_echoes")
 
 
 def recorded_webhooks() -> dict[str, bytes]:
@@ -36,8 +38,8 @@ def recorded_webhooks() -> dict[str, bytes]:
         for name, payload in json.loads(file.read_text()).items():
             case = f"{file.stem}.{name}"
             value = payload["entry"][0]["changes"][0]["value"]
-            for message in value.get("messages", []):
-                message["id"] = f"wamid.{case}"
+            for told in chain(*(value.get(kind, []) for kind in ID_CARRIERS)):
+                told["id"] = f"wamid.{case}"
             bodies[case] = json.dumps(payload).encode()
     return bodies
 

@@ -25,6 +25,7 @@ import httpx2
 from attrs import define, field
 
 from api.providers import PROVIDERS
+from api.providers.contract import Secret
 from transport.client import connect
 from transport.cursor_store import SqliteCursorStore
 
@@ -154,7 +155,7 @@ def whatsapp_body(value: dict[str, object]) -> bytes:
 
 def signed(body: bytes) -> dict[str, str]:
     """The headers with which Meta would send these bytes."""
-    return PROVIDERS["whatsapp"].sign(body, SECRET.encode(), now_s=int(time.time()))
+    return PROVIDERS["whatsapp"].sign(body, Secret(SECRET.encode()), now_s=int(time.time()))
 
 
 @define
