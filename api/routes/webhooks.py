@@ -91,13 +91,16 @@ def _headers(request: Request) -> Mapping[str, str]:
 
 
 def _answer(drafts: Sequence[Draft], receipts: Sequence[Receipt]) -> bytes:
-    """The receipts of what was derived; of the stored webhook itself where nothing was."""
-    derived = [
+    """The receipts of the messages; of the stored webhook itself where there are none.
+
+    What we noticed beside them (two ids of one contact) is no concern of the provider's.
+    """
+    messages = [
         receipt
         for draft, receipt in zip(drafts, receipts, strict=True)
-        if not draft.event.type.startswith("webhook.")
+        if draft.event.type.startswith("message.")
     ]
-    told = derived or receipts[:1]
+    told = messages or receipts[:1]
     duplicates = sum(receipt.duplicate for receipt in told)
     return orjson.dumps(
         {
