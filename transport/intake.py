@@ -22,6 +22,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import TypeAlias
 
+from attrs import evolve
+
 from eventstore.cursor import Cursor
 from transport.ack_plan import AckPlan
 from transport.frames import Events, FrameError, Reset, Skipped, Window
@@ -96,7 +98,8 @@ class Intake:
         """Events that will not come; the application is told in their place."""
         last = self.follows(frame.after)
         if frame.cursor.position > last.position:
-            self._buffer.append(frame)
+            # From what we have on: that is where the application will want to read in `/v1/sync`.
+            self._buffer.append(evolve(frame, after=last))
         self.acks.came(frame.cursor)
         self._advance(frame.cursor)
 

@@ -16,7 +16,7 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from eventstore.cursor import Cursor
 from tests.transport.fake_server import PATIENCE_S, FakeServer, Peer, cursor, events, live, welcome
-from transport import client_socket
+from transport import client_session, client_socket
 from transport.client import Inbox, connect
 from transport.client_errors import (
     ClientError,
@@ -351,8 +351,9 @@ def test_unknown_frames_and_errors_are_survived(caplog: pytest.LogCaptureFixture
     assert "too much" in caplog.text
 
 
-def test_a_ping_is_answered_and_shown() -> None:
-    """Heartbeat, round trip and quality, over the wire."""
+def test_a_ping_is_answered_and_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Heartbeat, round trip and quality, over the wire; at once, not when a timer next fires."""
+    monkeypatch.setattr(client_session, "WELCOME_TIMEOUT_S", 1000.0)
 
     async def scenario(server: FakeServer) -> None:
         async with joined(server) as inbox:
@@ -706,8 +707,13 @@ def test_a_callback_that_raises_is_raised_in_the_loop(where: str) -> None:
     """The application's own mistake comes to the application, and not to a log."""
 
     async def scenario(server: FakeServer) -> None:
+        calls: list[object] = []
+
         def broken(*_: object) -> str:
-            raise LookupError("a mistake of mine")
+            calls.append(_)
+            if len(calls) == 1:
+                raise LookupError("a mistake of mine")
+            return "a token"
 
         with pytest.raises(LookupError):
             async with joined(server, **{where: broken}) as inbox:

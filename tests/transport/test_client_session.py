@@ -158,6 +158,15 @@ def test_a_frame_before_the_welcome_ends_the_link(frame: dict[str, Any]) -> None
     assert not client.is_open
 
 
+def test_a_welcome_that_comes_too_late_is_ignored() -> None:
+    """The link was given up already; it must not look alive again."""
+    client = Client()
+    client.open()
+    client.wait(10.1)
+    client.hear(welcome(START))
+    assert client.session.state is State.RECONNECTING
+
+
 def test_a_second_welcome_ends_the_link() -> None:
     """It would move the start under a running stream."""
     client = Client()
@@ -206,6 +215,7 @@ def test_what_was_received_is_dropped_by_position(
     [
         events(cursor(11), 12),  # a gap
         events(cursor(10, "e2"), 11),  # another log
+        events(cursor(9, "e2"), 11),  # another log, at a position that we have passed
         events(Cursor("e1", 10, "00000000"), 11),  # another history
         events(START, 12, 11),
         events(START, 11, 11),
@@ -434,6 +444,16 @@ def test_skipped_that_is_repeated_is_handed_out_once() -> None:
     assert client.handle_all() == [20]
 
 
+def test_skipped_that_overlaps_begins_at_what_was_received() -> None:
+    """After a rewind the server may skip what we have: only the rest has to be fetched."""
+    client = Client()
+    client.open()
+    client.hear(welcome(START), events(START, 11, 12), skipped(cursor(11), cursor(20), 9))
+    client.handle_all()
+    client.hear(skipped(cursor(11), cursor(25), 14))
+    assert client.handle() == Skipped(cursor(20), cursor(25), 14, "queue_limit")
+
+
 def reset_welcome(to: Cursor, reason: str = "epoch_changed") -> dict[str, Any]:
     """A welcome that does not take our cursor."""
     resume = {"outcome": "reset", "reason": reason, "cursor": str(to), "pending": 0}
@@ -459,8 +479,10 @@ def test_a_reset_said_by_welcome_and_by_frame_is_one() -> None:
     client.open()
     there = cursor(3, "e2")
     frame = {"type": "reset", "cursor": str(there), "reason": "epoch_changed"}
-    client.hear(reset_welcome(there), frame)
+    client.hear(reset_welcome(there))
     assert client.handle_all() == [3]
+    client.hear(frame)
+    assert client.handle_all() == []
 
 
 def test_a_reset_in_midstream_discards_what_was_not_handed_out() -> None:
