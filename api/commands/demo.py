@@ -63,7 +63,10 @@ def demo(
     dice = random.Random(secrets.randbits(64) if seed is None else seed)  # noqa: S311 - a play
     with listener, exit_codes():
         bound = settings(data=chosen.data, host="127.0.0.1", port=listener.getsockname()[1])
-        _run(listener, bound, dice, Limits(rate, seconds, messages))
+        try:
+            _run(listener, bound, dice, Limits(rate, seconds, messages))
+        except TimeoutError as late:
+            raise Failed(str(late)) from None
 
 
 def _prepare(folder: Path, *, fresh: bool) -> None:
@@ -144,8 +147,15 @@ def _conclude(display: Display, folder: Path, reckoning: Reckoning, report: Repo
         f"lost: {reckoning.lost}, verified: {verified}",
         well=not reckoning.lost and report.fault is None,
     )
-    program = "malote" if shutil.which("malote") else os.path.relpath(sys.argv[0])
     display.note("data", str(folder))
-    display.note("look", f"MALOTE_DATA={folder} {program} tail   (or: verify, serve)")
+    display.note("look", f"MALOTE_DATA={folder} {_program()} tail   (or: verify, serve)")
     if reckoning.lost or report.fault is not None:
         raise Failed("the demo found a fault in Malote; please report it")
+
+
+def _program() -> str:
+    """How whoever started this can start it again: on the path, in .venv, or as a module."""
+    if shutil.which("malote"):
+        return "malote"
+    started = Path(sys.argv[0])
+    return os.path.relpath(started) if started.name == "malote" else "python -m api.commands"

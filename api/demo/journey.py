@@ -20,7 +20,6 @@ from eventstore.events import (
     ClientConnected,
     ClientDisconnected,
     ContactAliased,
-    DeliveryAcknowledged,
     MessageReceived,
     MessageStatusChanged,
     RecordedEvent,
@@ -103,9 +102,6 @@ class Journey:
     """The devices whose acknowledgements are waited for; a spectator may connect more."""
 
     messages: int = 0
-    deliveries: int = 0
-    """Acknowledged ones, as the log counts them."""
-
     duplicates: int = 0
     visible: list[int] = field(factory=list)
     """Positions that members see, ascending; kept whole, for the reckoning at the end."""
@@ -118,8 +114,9 @@ class Journey:
 
     @property
     def settled(self) -> bool:
-        """Whether every event that was seen has been shown with all there is to say about it."""
-        return not self._under_way
+        """Whether there is nothing left to say: all events shown, every absent device back."""
+        devices = self._devices.values()
+        return not self._under_way and all(each.session and not each.left_at for each in devices)
 
     def committed(self, events: Sequence[RecordedEvent]) -> None:
         """These were just recorded."""
@@ -198,8 +195,6 @@ class Journey:
                 self._connect(name, connected, event.recorded_at)
             case ClientDisconnected() as gone:
                 self._disconnect(name, gone, event.recorded_at)
-            case DeliveryAcknowledged() as acked:
-                self.deliveries += acked.count
 
     def _connect(self, name: str, connected: ClientConnected, at_us: int) -> None:
         device = self._devices.setdefault(name, _Device())

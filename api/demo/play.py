@@ -44,8 +44,9 @@ class Limits:
 
 @frozen
 class Reckoning:
-    """What was handled. ``lost`` counts, for each agent, the events it should have got and did not.
+    """What was handled. ``deliveries``: events that an agent's application got, each counted once.
 
+    ``lost`` counts, for each agent, the events that it should have got and did not.
     ``receipts``: position to chain hash, as the provider was given them.
     """
 
@@ -85,10 +86,10 @@ async def play(
         provider.stopping.set()
         await posting
         await _settle(agents, journey)
+        for line in journey.lines(wall_clock_us()):
+            display.show(line)
     finally:
         await _dismiss(players)
-    for line in journey.lines(wall_clock_us()):
-        display.show(line)
     return _reckon(journey, provider, agents, began_after)
 
 
@@ -132,10 +133,12 @@ def _provider(
 
 
 async def _all_live(agents: Sequence[Agent], players: Sequence[asyncio.Task[None]]) -> None:
-    async with asyncio.timeout(READY_TIMEOUT_S):
-        while not all(agent.live.is_set() for agent in agents):
-            _raise_failure(players)
-            await asyncio.sleep(FRAME_S)
+    deadline = asyncio.get_running_loop().time() + READY_TIMEOUT_S
+    while not all(agent.live.is_set() for agent in agents):
+        _raise_failure(players)
+        if asyncio.get_running_loop().time() > deadline:
+            raise TimeoutError(f"the agents could not connect within {READY_TIMEOUT_S:.0f} s")
+        await asyncio.sleep(FRAME_S)
 
 
 async def _until_stopped(
@@ -192,9 +195,7 @@ async def _settle(agents: Sequence[Agent], journey: Journey) -> None:
         agent.find_network()
 
     def settled() -> bool:
-        everybody_live = all(agent.live.is_set() for agent in agents)
-        handled = sum(len(agent.handled) for agent in agents)
-        return everybody_live and journey.settled and journey.deliveries >= handled
+        return journey.settled and all(agent.live.is_set() for agent in agents)
 
     with suppress(TimeoutError):
         await asyncio.wait_for(_until(settled), SETTLE_TIMEOUT_S)
@@ -210,11 +211,12 @@ def _reckon(
     journey: Journey, provider: Provider, agents: Sequence[Agent], began_after: int
 ) -> Reckoning:
     due = {position for position in journey.visible if position > began_after}
+    handled = [due.intersection(agent.handled) for agent in agents]
     return Reckoning(
         events=len(due),
         messages=journey.messages,
-        deliveries=journey.deliveries,
+        deliveries=sum(map(len, handled)),
         duplicates=journey.duplicates,
-        lost=sum(len(due.difference(agent.handled)) for agent in agents),
+        lost=sum(len(due - each) for each in handled),
         receipts=provider.receipts,
     )

@@ -13,7 +13,6 @@ from eventstore.events import (
     ClientDisconnected,
     Contact,
     ContactAliased,
-    DeliveryAcknowledged,
     Event,
     MessageReceived,
     MessageStatusChanged,
@@ -167,14 +166,6 @@ def test_only_what_a_spectator_cares_for_has_a_line() -> None:
     world.disconnect("you/browser", "s9")
     assert world.lines(later_us=2_000_000) == []
     assert world.journey.visible == [alias]
-
-
-def test_deliveries_are_counted_as_the_log_counts_them() -> None:
-    """By the acknowledged ranges of the players."""
-    world = both_connected()
-    world.commit(f"client:{ANA}", DeliveryAcknowledged("s1", 0, 9, 3))
-    world.commit("client:you/browser", DeliveryAcknowledged("s9", 0, 9, 3))
-    assert world.journey.deliveries == 3
 
 
 def test_a_status_is_told_under_the_name_of_its_conversation() -> None:
