@@ -20,6 +20,7 @@ import structlog
 from api.actions import ACTIONS, ActionRefused
 from api.house import Records, open_records
 from eventstore.log import LogUnavailable
+from projections.projector import ProjectionsBehind
 
 SOCKET_NAME = "control.sock"
 LINE_BYTES_MAX = 1024 * 1024
@@ -37,8 +38,19 @@ async def call(folder: Path, action: str, **args: Any) -> Any:
     connection = _connect(folder)
     if connection is None:
         async with open_records(folder) as (records, _):
-            return await ACTIONS[action](records, **args)
+            with _shown_or_refused():
+                return await ACTIONS[action](records, **args)
     return _result(await _ask(connection, orjson.dumps({"action": action, "args": args})))
+
+
+@contextmanager
+def _shown_or_refused() -> Iterator[None]:
+    try:
+        yield
+    except ProjectionsBehind as behind:
+        raise ActionRefused(f"it is in the log, but the projections are behind: {behind}") from None
+    except LogUnavailable as unavailable:
+        raise ActionRefused(f"the outcome is unknown: {unavailable}") from None
 
 
 def _connect(folder: Path) -> socket.socket | None:
@@ -138,11 +150,10 @@ async def _perform(records: Records, line: bytes) -> dict[str, Any]:
     except (orjson.JSONDecodeError, KeyError, TypeError):
         return {"error": "that is not an action"}
     try:
-        return {"result": await action(records, **args)}
+        with _shown_or_refused():
+            return {"result": await action(records, **args)}
     except ActionRefused as refused:
         return {"error": str(refused)}
-    except LogUnavailable:
-        return {"error": "the log takes no events at the moment; the outcome is unknown"}
     except Exception:
         _log.exception("action failed", action=action.__name__)
         return {"error": "the server could not do it; its log says why"}

@@ -49,7 +49,11 @@ class Records:
     keyring: Keyring
 
     async def record(self, *drafts: Draft) -> list[Receipt]:
-        """Append, and wait until the projections show it: read your own writes."""
+        """Append, and wait until the projections show it: read your own writes.
+
+        Raises :class:`projections.projector.ProjectionsBehind` where they do not get on; the drafts
+        are durable all the same.
+        """
         receipts = await self.log.append(drafts)
         await self.projector.wait_for(max(receipt.position for receipt in receipts))
         return receipts
@@ -200,7 +204,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         house = House(settings, records, hub, gate, sessions, tasks, boot)
         _wire(house)
         tasks.start("hub", hub.run)
-        await records.record(Draft("system", ServerStarted(boot=boot, release=RELEASE)))
+        await records.log.append([Draft("system", ServerStarted(boot=boot, release=RELEASE))])
         try:
             yield house
         finally:

@@ -6,7 +6,9 @@ later snapshot (GUARANTEES, G10).
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import orjson
@@ -24,6 +26,7 @@ from eventstore.log import EventLog
 from projections.conversations import get_conversation, list_conversations
 from projections.messages import list_messages
 from projections.projection import Answer, Query, to_json
+from projections.projector import ProjectionsBehind
 
 T = TypeVar("T")
 PAGE_MAX = 200
@@ -82,15 +85,17 @@ async def post_read(request: Request, principal: Principal) -> Response:
     position = await _position_read(request, house.log)
     answer = await house.projector.fetch(get_conversation(principal.inboxes, _id(request)))
     [found] = _demand(answer.rows)
-    [receipt] = await house.records.record(
-        Draft(
-            f"inbox:{found.inbox}",
-            ConversationRead(position=position, by=principal.user),
-            conversation=found.id,
-            key=idempotency_key(found.inbox, "read", found.id, principal.user, str(position)),
-            correlation_id=request.scope["request_id"],
-        )
+    read = Draft(
+        f"inbox:{found.inbox}",
+        ConversationRead(position=position, by=principal.user),
+        conversation=found.id,
+        key=idempotency_key(found.inbox, "read", found.id, principal.user, str(position)),
+        correlation_id=request.scope["request_id"],
     )
+    [receipt] = await house.log.append([read])
+    with suppress(ProjectionsBehind, TimeoutError):  # it is durable, which is what we answer
+        async with asyncio.timeout(house.settings.sync_wait_s):
+            await house.projector.wait_for(receipt.position)
     return _json({"position": receipt.position, "hash": receipt.hash.hex()})
 
 

@@ -16,6 +16,8 @@ import pytest
 from api.actions import ACTIONS, ActionRefused
 from api.control import SOCKET_NAME, call, serve_control
 from api.house import CannotOpen, Records, open_records
+from eventstore.log import LogUnavailable
+from projections.projector import ProjectionsBehind
 from tests.api.serving import STANDARD_SECRET
 
 
@@ -221,6 +223,27 @@ def test_rebuild_and_backup_answer_what_they_did(tmp_path: Path) -> None:
             await call(folder, "backup", target=str(target))
 
     with_server(folder, scenario)
+
+
+@pytest.mark.parametrize("served", [True, False])
+@pytest.mark.parametrize("trouble", [ProjectionsBehind("stuck"), LogUnavailable("disk")])
+def test_our_own_trouble_is_told_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: Exception, served: bool
+) -> None:
+    """What became of it, with a server and without."""
+
+    async def fail(*_: object) -> None:
+        raise trouble
+
+    monkeypatch.setattr(Records, "record", fail)
+
+    async def scenario(*_: Records) -> None:
+        with pytest.raises(
+            ActionRefused, match="is in the log" if "stuck" in str(trouble) else "unknown"
+        ):
+            await call(tmp_path / "data", "add_user", name="ana", role="admin")
+
+    with_server(tmp_path / "data", scenario) if served else asyncio.run(scenario())
 
 
 def test_every_action_is_named_after_its_function() -> None:
