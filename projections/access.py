@@ -6,11 +6,11 @@ snapshot whenever an event changed it, and never queried.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any
 
-import orjson
 from attrs import field, frozen
 
 from eventstore.events import (
@@ -27,8 +27,9 @@ from projections.projection import Projection, Query, Statement, json_list, micr
 
 _TABLES = """
 CREATE TABLE access_inbox (inbox TEXT PRIMARY KEY, provider TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE access_member (
-    user TEXT PRIMARY KEY, role TEXT NOT NULL, inboxes TEXT NOT NULL
+CREATE TABLE access_member (user TEXT PRIMARY KEY, role TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE access_belongs (
+    user TEXT NOT NULL, inbox TEXT NOT NULL, PRIMARY KEY (user, inbox)
 ) WITHOUT ROWID;
 CREATE TABLE access_token (
     token TEXT PRIMARY KEY, user TEXT, expires_at INTEGER, revoked INTEGER NOT NULL
@@ -42,13 +43,15 @@ _STEPS = {
     "inbox_created": """
     INSERT INTO access_inbox VALUES (new.inbox, new.provider) ON CONFLICT DO NOTHING;""",
     "member_added": """
-    INSERT INTO access_member VALUES (new.user, new.role, new.inboxes)
-    ON CONFLICT DO UPDATE SET role = excluded.role, inboxes = excluded.inboxes;""",
+    INSERT INTO access_member VALUES (new.user, new.role)
+    ON CONFLICT DO UPDATE SET role = excluded.role;
+    DELETE FROM access_belongs WHERE user = new.user;
+    INSERT INTO access_belongs SELECT new.user, value FROM json_each(new.inboxes);""",
     "left_inbox": """
-    UPDATE access_member SET inboxes = json_remove(inboxes, (
-        SELECT fullkey FROM json_each(inboxes) WHERE value = new.inbox))
-    WHERE user = new.user AND new.inbox IN (SELECT value FROM json_each(inboxes));""",
-    "left": "DELETE FROM access_member WHERE user = new.user;",
+    DELETE FROM access_belongs WHERE user = new.user AND inbox = new.inbox;""",
+    "left": """
+    DELETE FROM access_member WHERE user = new.user;
+    DELETE FROM access_belongs WHERE user = new.user;""",
     "issued": """
     INSERT INTO access_token VALUES (new.token, new.user, new.expires_at, 0)
     ON CONFLICT DO UPDATE SET user = excluded.user, expires_at = excluded.expires_at
@@ -136,7 +139,8 @@ class Access:
 
 _ALL = """
 SELECT 'inbox' AS kind, inbox, provider, NULL, NULL FROM access_inbox
-UNION ALL SELECT 'member', user, role, inboxes, NULL FROM access_member
+UNION ALL SELECT 'member', user, role, NULL, NULL FROM access_member
+UNION ALL SELECT 'belongs', user, inbox, NULL, NULL FROM access_belongs
 UNION ALL SELECT 'token', token, user, expires_at, revoked FROM access_token
 WHERE user IS NOT NULL
 """
@@ -150,14 +154,18 @@ def everything() -> Query[tuple[Any, ...]]:
 def snapshot(rows: list[tuple[Any, ...]]) -> Access:
     """The answer to :func:`everything` as one frozen value."""
     inboxes: dict[str, str] = {}
-    members: dict[str, Member] = {}
+    roles: dict[str, Role] = {}
+    belongs: dict[str, set[str]] = defaultdict(set)
     tokens: dict[str, TokenRow] = {}
     for kind, id_, first, second, third in rows:
         match kind:
             case "inbox":
                 inboxes[id_] = first
             case "member":
-                members[id_] = Member(cast(Role, first), frozenset(orjson.loads(second)))
+                roles[id_] = first
+            case "belongs":
+                belongs[id_].add(first)
             case "token":
                 tokens[id_] = TokenRow(first, second, bool(third))
+    members = {user: Member(role, frozenset(belongs[user])) for user, role in roles.items()}
     return Access(inboxes, members, tokens)

@@ -1,0 +1,64 @@
+"""Given what happened to deliveries, when a device is asked about, then this is known of it."""
+
+from __future__ import annotations
+
+from eventstore.events import (
+    ClientConnected,
+    DeliveryAcknowledged,
+    DeliveryParked,
+    DeliveryRetried,
+    QueueTrimmed,
+    ServerStopped,
+)
+from projections.deliveries import ack_floor, list_deliveries, list_parked
+from tests.projections.history import Fact, ask, device, given, system, the
+
+PADDING = [system(ServerStopped("b"))] * 20
+
+
+def acked(until: int, count: int = 1, **whose: str) -> Fact:
+    """A device acknowledged up to a position."""
+    return device(DeliveryAcknowledged("s", 0, until, count), **whose)
+
+
+def test_the_ack_floor_only_rises() -> None:
+    """A late or repeated range does not lower it."""
+    assert ask(given(*PADDING, acked(9), acked(4)), ack_floor("ann", "phone")) == [9]
+
+
+def test_a_device_never_seen_has_no_floor() -> None:
+    """No row, which is not the same as position 0."""
+    assert ask(given(*PADDING, acked(9)), ack_floor("ann", "laptop")) == []
+    assert ask(given(*PADDING, acked(9)), ack_floor("bob", "phone")) == []
+
+
+def test_a_device_that_acknowledged_nothing_yet_stands_where_it_first_began() -> None:
+    """What it was sent since then would be lost if it began at the head again (G7)."""
+    first, again = (device(ClientConnected("s", "b", "fresh", position)) for position in (7, 15))
+    assert ask(given(*PADDING, first, again), ack_floor("ann", "phone")) == [7]
+
+
+def test_an_ack_of_the_future_counts_only_up_to_where_the_log_was() -> None:
+    """A client cannot have handled what was not recorded."""
+    assert ask(given(*PADDING, acked(2**62)), ack_floor("ann", "phone")) == [21]
+
+
+def test_everything_is_counted_by_device() -> None:
+    """User and device, of which the device may contain a slash."""
+    store = given(
+        *PADDING, acked(3, 2), acked(5, 2), device(DeliveryRetried("s", 0, 1, "no ack")),
+        device(QueueTrimmed("s", 0, 9, 4, "expired")), device(DeliveryParked("s", 6, "bad")),
+        acked(2, name="a/b"),
+    )  # fmt: skip
+    other, phone = ask(store, list_deliveries())
+    assert (other.device, other.acknowledged) == ("a/b", 1)
+    assert (phone.acknowledged, phone.retried, phone.skipped, phone.parked) == (4, 1, 4, 1)
+    assert phone.first_at < phone.last_at
+
+
+def test_an_event_is_parked_once_with_its_first_reason() -> None:
+    """A second session that parks it again adds nothing."""
+    store = given(*PADDING, *(device(DeliveryParked("s", 6, why)) for why in ("first", "second")))
+    row = the(store, list_parked())
+    assert (row.user, row.device, row.position, row.reason) == ("ann", "phone", 6, "first")
+    assert ask(store, list_parked("bob")) == []
