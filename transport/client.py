@@ -32,6 +32,7 @@ from transport.frames import Quality, Reset, Skipped, Window
 from transport.inbox_event import InboxEvent
 from transport.intake import Item
 from transport.link_end import LinkEnd
+from transport.reconnect import Reconnect
 
 _T = TypeVar("_T")
 Handler: TypeAlias = Callable[[_T], Awaitable[None] | None]
@@ -221,15 +222,10 @@ async def connect(
     if not _DEVICE.fullmatch(device):
         raise ValueError("a device is named by 1 to 100 letters, digits and . _ : @ -")
     store = MemoryCursorStore() if store is None else store
-    session = ClientSession(
-        device=device,
-        cursor=store.load(),
-        random=rng,
-        window=window,
-        backoff=backoff,
-        attempts_max=max_attempts,
-        renews_token=not isinstance(token, str),
+    reconnect = Reconnect(
+        backoff, rng, attempts_max=max_attempts, renews_token=not isinstance(token, str)
     )
+    session = ClientSession(device, store.load(), window, reconnect)
     link = ClientLink(
         websocket_url(url),
         token,

@@ -16,14 +16,12 @@ What came, and what of it may be acknowledged, is :class:`~transport.intake.Inta
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime
 from enum import Enum
 from typing import assert_never
 
 from eventstore.cursor import Cursor
-from transport.backoff import Backoff
-from transport.client_errors import GaveUp, Stopped, Unauthorized
+from transport.client_errors import Stopped
 from transport.frames import (
     Ack,
     Bye,
@@ -44,11 +42,10 @@ from transport.frames import (
     Window,
 )
 from transport.intake import Intake
-from transport.link_end import LinkEnd, stop_reason
+from transport.link_end import LinkEnd
+from transport.reconnect import Reconnect
 
 WELCOME_TIMEOUT_S = 10.0
-STEADY_AFTER_S = 30.0
-"""A link that held this long was a good one, whatever ended it."""
 
 
 class State(Enum):
@@ -70,22 +67,13 @@ class Link(Enum):
 
 
 class ClientSession:
-    """Told frames, links and the time (seconds, monotonic); asked for frames, items, deadlines.
+    """Told frames, links and the time (seconds, monotonic); asked for frames and deadlines.
 
-    ``cursor`` is what the application has stored, ``random`` returns numbers in [0, 1);
-    ``renews_token`` says that each ``opened`` brings a fresh one.
+    ``cursor`` is what the application has stored.
     """
 
     def __init__(
-        self,
-        *,
-        device: str,
-        cursor: Cursor | None,
-        random: Callable[[], float],
-        window: Window,
-        backoff: Backoff,
-        attempts_max: int | None,
-        renews_token: bool,
+        self, device: str, cursor: Cursor | None, window: Window, reconnect: Reconnect
     ) -> None:
         self.state = State.CONNECTING
         self.link = Link.DOWN
@@ -97,13 +85,8 @@ class ClientSession:
         self.rtt_ms: float | None = None
         self.synced_at: datetime | None = None
         self._device = device
-        self._random = random
         self._window = window
-        self._backoff = backoff
-        self._attempts_max = attempts_max
-        self._renews_token = renews_token
-        self._attempts = 0
-        self._sent_away = False
+        self._reconnect = reconnect
         self._outgoing: list[ClientFrame] = []
         self._forget_link()
 
@@ -124,7 +107,7 @@ class ClientSession:
         assert self.state is not State.CLOSED
         self.link = Link.OPENING
         self.retry_at = None
-        self._attempts += 1
+        self._reconnect.attempt()
 
     def opened(self, token: str, now: float) -> None:
         """The socket is open: say hello, with what the application has stored."""
@@ -137,40 +120,20 @@ class ClientSession:
         """The link ended, or did not come about; of a link that is down already it is no news."""
         if self.link is Link.DOWN:
             return
-        if self.link is Link.OPEN and now - self._opened_at >= STEADY_AFTER_S:
-            self._attempts = 0
-        # Two programs that are one device replace each other after each `live`: whoever was sent
-        # away (4000-4499) stays patient until a link holds, or the two would race for ever.
-        self._sent_away = 4000 <= end.code <= 4499
+        held_s = now - self._opened_at if self.link is Link.OPEN else 0.0
+        welcomed = self._welcome is not None
         self.link = Link.DOWN
         self.last_end = end
-        error = self._final(end)
         self._forget_link()
         if self.state is State.CLOSED:
             return
-        if error is not None:
+        try:
+            delay_s = self._reconnect.delay_s(end, held_s=held_s, welcomed=welcomed)
+        except Stopped as error:
             self.fail(error)
         else:
-            self._retry(end, now)
-
-    def _final(self, end: LinkEnd) -> Stopped | None:
-        error = stop_reason(end)
-        if isinstance(error, Unauthorized) and self._renews_token and self._welcome is not None:
-            # The token was good and has expired meanwhile. A fresh one is tried, once: if that is
-            # refused, there is no welcome before the close.
-            error = None
-        return error or self._exhausted(end)
-
-    def _retry(self, end: LinkEnd, now: float) -> None:
-        self.state = State.RECONNECTING
-        delay_s = self._backoff.delay_s(self._attempts, self._random())
-        # Added, not the larger of the two: a thousand who were told the same time come back spread.
-        self.retry_at = now + end.retry_after_s + delay_s
-
-    def _exhausted(self, end: LinkEnd) -> GaveUp | None:
-        if self._attempts_max is None or self._attempts < self._attempts_max:
-            return None
-        return GaveUp(end.code if end.status is None else end.status, end.reason)
+            self.state = State.RECONNECTING
+            self.retry_at = now + delay_s
 
     def drop(self, reason: str, now: float) -> None:
         """End the link from this side; the cursor decides what the next one brings."""
@@ -253,8 +216,7 @@ class ClientSession:
         self.intake.follows(frame.cursor)
         self.state = State.LIVE
         self.synced_at = datetime.fromisoformat(frame.time)
-        if not self._sent_away:
-            self._attempts = 0
+        self._reconnect.went_live()
 
     def _on_ping(self, frame: Ping, now: float) -> None:
         assert self._welcome is not None

@@ -20,6 +20,7 @@ from transport.backoff import Backoff
 from transport.client_session import ClientSession, Link
 from transport.frames import Ack, Hello, Reset, Skipped, Window, decode_server_frame
 from transport.inbox_event import InboxEvent
+from transport.reconnect import Reconnect
 
 WINDOW = Window(frames=8)
 
@@ -45,15 +46,8 @@ class World:
     def start_application(self) -> None:
         """A new process; of the old one only what was committed is left."""
         self.effects = list(self.stored_effects)
-        self.session = ClientSession(
-            device="laptop",
-            cursor=self.stored_cursor,
-            random=lambda: 0.5,
-            window=WINDOW,
-            backoff=Backoff(),
-            attempts_max=None,
-            renews_token=False,
-        )
+        reconnect = Reconnect(Backoff(), lambda: 0.5)
+        self.session = ClientSession("laptop", self.stored_cursor, WINDOW, reconnect)
 
     def crash(self, _: int) -> None:
         """The process dies, with an event in hand or a transaction open."""

@@ -34,6 +34,7 @@ from transport.frames import (
 )
 from transport.inbox_event import InboxEvent
 from transport.link_end import LinkEnd, stop_reason
+from transport.reconnect import Reconnect
 
 START = cursor(10)
 
@@ -51,15 +52,10 @@ class Client:
         window: Window = Window(),  # noqa: B008 - frozen
     ) -> None:
         self.now = 100.0
-        self.session = ClientSession(
-            device="laptop",
-            cursor=stored,
-            random=lambda: fraction,
-            window=window,
-            backoff=Backoff(),
-            attempts_max=attempts_max,
-            renews_token=renews_token,
+        reconnect = Reconnect(
+            Backoff(), lambda: fraction, attempts_max=attempts_max, renews_token=renews_token
         )
+        self.session = ClientSession("laptop", stored, window, reconnect)
 
     def open(self) -> Hello:
         """Connect, and return what was said first."""

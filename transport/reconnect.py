@@ -1,0 +1,61 @@
+"""Whether a client comes back after a link ended, and after how long (PROTOCOL, "Reconnect")."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from transport.backoff import Backoff
+from transport.client_errors import GaveUp, Unauthorized
+from transport.link_end import LinkEnd, stop_reason
+
+STEADY_AFTER_S = 30.0
+"""A link that held this long was a good one, whatever ended it."""
+
+
+class Reconnect:
+    """Counts attempts that led to nothing; ``random`` returns numbers in [0, 1).
+
+    ``renews_token`` says that each attempt brings a fresh token.
+    """
+
+    def __init__(
+        self,
+        backoff: Backoff,
+        random: Callable[[], float],
+        *,
+        attempts_max: int | None = None,
+        renews_token: bool = False,
+    ) -> None:
+        self._backoff = backoff
+        self._random = random
+        self._attempts_max = attempts_max
+        self._renews_token = renews_token
+        self._attempts = 0
+        self._sent_away = False
+
+    def attempt(self) -> None:
+        """Another one begins."""
+        self._attempts += 1
+
+    def went_live(self) -> None:
+        """The attempt led to something."""
+        if not self._sent_away:
+            self._attempts = 0
+
+    def delay_s(self, end: LinkEnd, *, held_s: float, welcomed: bool) -> float:
+        """How long to wait after a link that held so long; raise ``Stopped`` if for ever."""
+        if held_s >= STEADY_AFTER_S:
+            self._attempts = 0
+        # Two programs that are one device replace each other after each `live`: whoever was sent
+        # away (4000-4499) stays patient until a link holds, or the two would race for ever.
+        self._sent_away = 4000 <= end.code <= 4499
+        error = stop_reason(end)
+        # 4501 after a welcome: the token was good and has expired meanwhile. A fresh one is tried,
+        # once; if that is refused, there is no welcome before the close.
+        expired = isinstance(error, Unauthorized) and welcomed
+        if error is not None and not (expired and self._renews_token):
+            raise error
+        if self._attempts_max is not None and self._attempts >= self._attempts_max:
+            raise GaveUp(end.code if end.status is None else end.status, end.reason)
+        # Added, not the larger of the two: a thousand who were told the same time come back spread.
+        return end.retry_after_s + self._backoff.delay_s(self._attempts, self._random())
