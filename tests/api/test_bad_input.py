@@ -145,7 +145,7 @@ def test_broken_http_is_the_clients_fault(server: Server, raw: bytes) -> None:
 
 def test_a_client_that_leaves_half_way_costs_nothing(server: Server, place: Place) -> None:
     """Its body is not stored, and nothing is logged as our failure."""
-    body, headers = order("left-half-way")
+    body, headers = order("left-half-way", "never finished")
     head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     host, port = server.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=10) as peer:
