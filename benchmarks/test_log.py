@@ -51,7 +51,7 @@ def test_append_groups(benchmark: BenchmarkFixture, run: Run, tmp_path: Path, gr
     """One caller, one group after the other; divide by the group's size for an event's cost."""
     log = run(EventLog.open(tmp_path))
     try:
-        benchmark.pedantic(
+        benchmark.pedantic(  # type: ignore[no-untyped-call]  # its stubs lack it
             lambda drafts: run(log.append(drafts)),
             setup=lambda: (([_message() for _ in range(group)],), {}),
             rounds=30,
@@ -69,7 +69,7 @@ def test_append_64_at_once(benchmark: BenchmarkFixture, run: Run, tmp_path: Path
         await asyncio.gather(*[log.append([draft]) for draft in drafts])
 
     try:
-        benchmark.pedantic(
+        benchmark.pedantic(  # type: ignore[no-untyped-call]  # its stubs lack it
             lambda drafts: run(together(drafts)),
             setup=lambda: (([_message() for _ in range(64)],), {}),
             rounds=50,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from collections.abc import Mapping
 from pathlib import Path
 
+import aiosqlite
 import pytest
 
 from eventstore.connection import fetch, open_reader, open_writer
@@ -13,11 +15,10 @@ from eventstore.connection import fetch, open_reader, open_writer
 GUARDS = {"trusted_schema": 0, "cell_size_check": 1}
 
 
-async def _pragmas(connection: object, names: dict[str, object]) -> dict[str, object]:
-    return {
-        name: (await fetch(connection, f"PRAGMA {name}", ()))[0][0]  # type: ignore[arg-type]  # an aiosqlite connection
-        for name in names
-    }
+async def _pragmas(
+    connection: aiosqlite.Connection, names: Mapping[str, object]
+) -> dict[str, object]:
+    return {name: (await fetch(connection, f"PRAGMA {name}", ()))[0][0] for name in names}
 
 
 def test_the_pragmas_hold(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,7 +19,7 @@ _parts = st.lists(st.text(max_size=5), min_size=2, max_size=4)
 def test_envelope_fields_that_would_break_the_log_are_refused(field: str, bad: str) -> None:
     """Line feeds make the header ambiguous, surrogates and NULs do not survive SQLite."""
     with pytest.raises(ValueError, match="empty, too long"):
-        Draft(**{"stream": "inbox:a", "event": EVENT} | {field: bad})
+        evolve(Draft("inbox:a", EVENT), **{field: bad})
 
 
 def test_envelope_fields_may_hold_any_other_text() -> None:

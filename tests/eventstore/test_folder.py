@@ -146,7 +146,7 @@ def test_a_file_system_without_wal_is_refused(tmp_path: Path) -> None:
     """SQLite answers with the mode it kept; network shares and odd file systems keep ``delete``."""
 
     class Connection(sqlite3.Connection):
-        def execute(self, sql: str, *parameters: object) -> sqlite3.Cursor:  # type: ignore[override]  # positional is how it is called
+        def execute(self, sql: str, *parameters: object) -> sqlite3.Cursor:
             if "journal_mode" in sql:
                 sql = "SELECT 'delete'"
             return super().execute(sql, *parameters)  # type: ignore[arg-type]  # as given

@@ -183,9 +183,12 @@ def test_what_waits_is_one_group(tmp_path: Path) -> None:
 def test_a_failing_announcement_fails_no_append(tmp_path: Path) -> None:
     """The event is durable, whatever its listener makes of it."""
 
+    def broken(_events: Sequence[RecordedEvent]) -> None:
+        raise RuntimeError
+
     async def scenario() -> None:
         async with _opened(tmp_path) as log:
-            log.on_commit = lambda _events: 1 / 0
+            log.on_commit = broken
             await log.append([_message("a")])
             assert log.writable
 
