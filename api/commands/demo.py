@@ -143,7 +143,7 @@ def _conclude(display: Display, folder: Path, reckoning: Reckoning, report: Repo
     verified = "yes" if report.fault is None else f"no, {report.fault.what}"
     display.end(
         f"{reckoning.events:,} events ({reckoning.messages:,} messages), "
-        f"{reckoning.deliveries:,} deliveries, {reckoning.duplicates} duplicates, "
+        f"{reckoning.deliveries:,} deliveries, duplicates: {reckoning.duplicates}, "
         f"lost: {reckoning.lost}, verified: {verified}",
         well=not reckoning.lost and report.fault is None,
     )

@@ -21,6 +21,9 @@ _ACK = '{"type":"ack"'
 BACKOFF = Backoff(base_s=0.2, cap_s=1.0)
 
 
+OnOpen: TypeAlias = Callable[[str], None]
+"""Called with the agent's name when it has a new socket."""
+
 OnAck: TypeAlias = Callable[[str, int], None]
 """Called with the agent's name and the position it acknowledged, when the frame has been sent."""
 
@@ -54,6 +57,7 @@ class Agent:
     user: str
     device: str
     token: str
+    on_open: OnOpen
     on_ack: OnAck
     handled: list[int] = field(factory=list)
     live: asyncio.Event = field(factory=asyncio.Event)
@@ -93,6 +97,7 @@ class Agent:
         if not self._network:
             raise LinkEnded(LinkEnd(reason="no network"))
         socket = await open_websocket(url)
+        self.on_open(self.name)
         self._socket = WatchedSocket(socket, lambda position: self.on_ack(self.name, position))
         return self._socket
 

@@ -79,13 +79,19 @@ Line: TypeAlias = Travelled | Repeated | Left | Returned
 
 @define
 class _Device:
-    """One device: ``session`` while it is connected; what it missed, until it has caught up."""
+    """One player's device: ``session`` while connected, ``left_at`` until it has caught up.
+
+    Its ack may be told before the log has recorded the connection it came over: the server lets no
+    delivery wait for that record.
+    """
 
     session: str | None = None
     left_at: int | None = None
-    back_at: int = 0
+    opened_at: int = 0
     missed: int = 0
-    missed_until: int | None = None
+    missed_until: int = 0
+    acked: int = 0
+    acked_at: int = 0
 
 
 @define
@@ -139,6 +145,10 @@ class Journey:
                 under_way = self._under_way[position]
                 under_way.line = evolve(under_way.line, stored_ms=elapsed_ms)
 
+    def opened(self, name: str, at_us: int) -> None:
+        """A player's client has a new socket."""
+        self._devices.setdefault(name, _Device()).opened_at = at_us
+
     def acknowledged(self, name: str, until: int, at_us: int) -> None:
         """A player's client sent its ack: it has handled everything up to ``until``."""
         for position, under_way in self._under_way.items():
@@ -147,9 +157,9 @@ class Journey:
                 took_ms = max((at_us - line.at_us) / 1000, line.acked_ms or 0.0)
                 under_way.line = evolve(line, acked_ms=took_ms, acks=line.acks + 1)
                 under_way.waiting_for.discard(name)
-        device = self._devices.get(name)
-        if device and device.missed_until is not None and until >= device.missed_until:
-            self._welcome_back(name, device, (at_us - device.back_at) / 1000)
+        device = self._devices.setdefault(name, _Device())
+        device.acked, device.acked_at = until, at_us
+        self._welcome_back(name, device)
 
     def lines(self, now_us: int) -> list[Line]:
         """What can be shown by now; events in the log's order, each once."""
@@ -192,34 +202,35 @@ class Journey:
     def _hear(self, event: RecordedEvent, name: str) -> None:
         match decode_recorded(event):
             case ClientConnected() as connected:
-                self._connect(name, connected, event.recorded_at)
+                self._connect(name, connected)
             case ClientDisconnected() as gone:
                 self._disconnect(name, gone, event.recorded_at)
 
-    def _connect(self, name: str, connected: ClientConnected, at_us: int) -> None:
+    def _connect(self, name: str, connected: ClientConnected) -> None:
         device = self._devices.setdefault(name, _Device())
         device.session = connected.session
         if device.left_at is None:
             return
-        known = bisect_right(self.visible, connected.position)
-        device.missed, device.back_at = len(self.visible) - known, at_us
-        device.missed_until = self.visible[-1] if device.missed else None
-        if not device.missed:
-            self._welcome_back(name, device, None)
+        device.opened_at = max(device.opened_at, device.left_at)
+        device.missed = len(self.visible) - bisect_right(self.visible, connected.position)
+        device.missed_until = self.visible[-1] if device.missed else 0
+        self._welcome_back(name, device)
 
     def _disconnect(self, name: str, gone: ClientDisconnected, at_us: int) -> None:
         device = self._devices.get(name)
         if device is None or device.session != gone.session:
             return  # an old connection, replaced by the one that counts
-        device.session, device.left_at, device.missed_until = None, at_us, None
+        device.session, device.left_at = None, at_us
         self._ready.append(Left(at_us, one_line(name)))
         for under_way in self._under_way.values():
             under_way.waiting_for.discard(name)
 
-    def _welcome_back(self, name: str, device: _Device, caught_up_ms: float | None) -> None:
-        assert device.left_at is not None
-        away_us = device.back_at - device.left_at
+    def _welcome_back(self, name: str, device: _Device) -> None:
+        if device.left_at is None or not device.session or device.acked < device.missed_until:
+            return
+        took_ms = (device.acked_at - device.opened_at) / 1000 if device.missed else None
+        away_us = device.opened_at - device.left_at
         self._ready.append(
-            Returned(device.back_at, one_line(name), away_us, device.missed, caught_up_ms)
+            Returned(device.opened_at, one_line(name), away_us, device.missed, took_ms)
         )
-        device.left_at = device.missed_until = None
+        device.left_at = None

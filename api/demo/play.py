@@ -101,11 +101,15 @@ def _explained(url: str) -> Sequence[str]:
 
 
 def _cast(keys: Keys) -> tuple[Sequence[Agent], Journey]:
+    def opened(name: str) -> None:
+        journey.opened(name, wall_clock_us())
+
     def acknowledged(name: str, position: int) -> None:
         journey.acknowledged(name, position, wall_clock_us())
 
     agents = [
-        Agent(user, device, token, acknowledged) for (user, device), token in keys.agents.items()
+        Agent(user, device, token, opened, acknowledged)
+        for (user, device), token in keys.agents.items()
     ]
     journey = Journey(frozenset(agent.name for agent in agents))
     return agents, journey

@@ -19,7 +19,7 @@ LINE = re.compile(
     r"\d\d:\d\d:\d\d [→←✓] .* stored +[\d.]+ m?s acked +[\d.]+ m?s .[12]$", re.MULTILINE
 )
 SUMMARY = re.compile(
-    r"([\d,]+) events \(([\d,]+) messages\), ([\d,]+) deliveries, (\d+) duplicates, "
+    r"([\d,]+) events \(([\d,]+) messages\), ([\d,]+) deliveries, duplicates: (\d+), "
     r"lost: (\d+), verified: (\w+)"
 )
 FAST = ("--rate", "40", "--seed", "11")

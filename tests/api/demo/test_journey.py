@@ -51,7 +51,8 @@ class World:
         return self.commit("inbox:support", MessageReceived("m1", contact, Text(text)))
 
     def connect(self, name: str, session: str, position: int = 0) -> None:
-        """A device opens a session with everything up to a position."""
+        """A device opens a session with everything up to a position; recorded 10 ms later."""
+        self.journey.opened(name, self.now)
         event = ClientConnected(session, "boot", "resumed", position)
         self.commit(f"client:{name}", event)
 
@@ -125,7 +126,24 @@ def test_an_absent_device_is_not_waited_for_and_its_return_is_told() -> None:
     world.connect(BRUNO, "s3", position - 1)
     assert world.lines() == []
     world.journey.acknowledged(BRUNO, position, world.now + 4 * MS)
-    assert world.lines() == [Returned(world.now, BRUNO, world.now - left_at, 1, 4.0)]
+    opened_at = world.now - 10 * MS
+    assert world.lines() == [Returned(opened_at, BRUNO, opened_at - left_at, 1, 14.0)]
+
+
+def test_a_catch_up_that_outruns_its_record_is_told_all_the_same() -> None:
+    """Nothing waits for the record of a connection: the ack over it may be there first."""
+    world = both_connected()
+    world.disconnect(BRUNO, "s2")
+    position = world.message()
+    world.lines(later_us=2_000_000)
+    opened_at = world.now + 1 * MS
+    world.journey.opened(BRUNO, opened_at)
+    world.journey.acknowledged(BRUNO, position, opened_at + 3 * MS)
+    assert world.lines() == []
+    event = ClientConnected("s3", "boot", "resumed", position - 1)
+    world.commit(f"client:{BRUNO}", event)
+    assert world.lines() == [Returned(opened_at, BRUNO, 11 * MS, 1, 3.0)]
+    assert world.journey.settled
 
 
 def test_a_device_that_missed_nothing_is_back_at_once() -> None:
@@ -135,7 +153,7 @@ def test_a_device_that_missed_nothing_is_back_at_once() -> None:
     world.lines(later_us=2_000_000)
     world.disconnect(BRUNO, "s2")
     world.connect(BRUNO, "s3", position)
-    assert world.lines()[-1] == Returned(world.now, BRUNO, 10 * MS, 0, None)
+    assert world.lines()[-1] == Returned(world.now - 10 * MS, BRUNO, 0, 0, None)
 
 
 def test_the_end_of_a_replaced_connection_is_no_absence() -> None:
