@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from attrs import evolve
 from hypothesis import given
@@ -18,8 +20,9 @@ _parts = st.lists(st.text(max_size=5), min_size=2, max_size=4)
 @pytest.mark.parametrize("field", ["stream", "conversation", "correlation_id"])
 def test_envelope_fields_that_would_break_the_log_are_refused(field: str, bad: str) -> None:
     """Line feeds make the header ambiguous, surrogates and NULs do not survive SQLite."""
+    changes: dict[str, Any] = {field: bad}
     with pytest.raises(ValueError, match="empty, too long"):
-        evolve(Draft("inbox:a", EVENT), **{field: bad})
+        evolve(Draft("inbox:a", EVENT), **changes)
 
 
 def test_envelope_fields_may_hold_any_other_text() -> None:
