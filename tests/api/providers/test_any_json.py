@@ -20,7 +20,7 @@ SAMPLES = [
     for file in sorted((Path(__file__).parents[2] / "samples").rglob("*.json"))
     for payload in (
         json.loads(file.read_text()).values()
-        if file.parent.name == "whatsapp"
+        if file.parent.name in ("whatsapp", "whatsapp_made")
         else [json.loads(file.read_text())]
     )
 ]

@@ -1,4 +1,4 @@
-"""Every recorded WhatsApp payload, and exactly what is derived from it."""
+"""Every recorded or made WhatsApp payload, and exactly what is derived from it."""
 
 from __future__ import annotations
 
@@ -37,14 +37,23 @@ from eventstore.events import (
     WebhookUnparsed,
 )
 
+FOLDERS = {
+    folder: sorted((Path(__file__).parents[2] / "samples" / folder).glob("*.json"))
+    for folder in ("whatsapp", "whatsapp_made")
+}
 SAMPLES = {
     f"{file.stem}.{case}": json.dumps(payload).encode()
-    for file in sorted((Path(__file__).parents[2] / "samples" / "whatsapp").glob("*.json"))
+    for files in FOLDERS.values()
+    for file in files
     for case, payload in json.loads(file.read_text()).items()
 }
 
 USER_ID, WA_ID = "US.13491208655302741918", "972987654321"
 TEST_NAME = Contact(id=USER_ID, name="Test Name", phone=WA_ID)
+
+# Of the payloads of our own.
+LIA_ID, LIA_WA_ID = "BR.7000000000000000001", "5500955507001"
+LIA = Contact(id=LIA_ID, name="Lia Prado", phone=LIA_WA_ID, username="lia.prado")
 
 Derived = list[tuple[str | None, Event]]
 """(contact key of the conversation, event), in order."""
@@ -66,6 +75,12 @@ def message(time: int, content: Content, id_: str = "wamid.xyzxyz", **more: Any)
     return [alias(), (USER_ID, event)]
 
 
+def chosen(time: int, reply: Reply, id_: str, **more: Any) -> Derived:
+    """Lia's answer to an interactive message, in a payload of our own."""
+    event = MessageReceived(id_, LIA, reply, sent_at=at(time), **more)
+    return [alias(LIA_ID, LIA_WA_ID), (LIA_ID, event)]
+
+
 def status(word: Literal["sent", "delivered", "read", "played"], time: int) -> Derived:
     """A report on a message to the recordings' usual contact."""
     return [alias(), (USER_ID, MessageStatusChanged("wamid.xyzxyz", word, at(time)))]
@@ -85,7 +100,6 @@ def not_derived(field: str) -> Derived:
 UNKNOWN_TYPE = (
     ProviderError(131051, "Message type unknown", "Message type is currently not supported."),
 )
-ACCOUNT_UPDATES = [case for case in SAMPLES if case.startswith("account_update.")]
 
 EXPECTED: dict[str, Derived] = {
     "message.text": message(1697043223, Text("Body Text")),
@@ -244,42 +258,7 @@ EXPECTED: dict[str, Derived] = {
     "callback_button.quick_reply_without_context": message(
         1698269027, Reply("button", choice_id="callback_data", title="title"), "wamid.xsidjx"
     ),
-    "callback_selection.callback": message(
-        1698266905,
-        Reply("list_reply", choice_id="callback_data", title="title"),
-        "wamid.zyzxyz",
-        reply_to="wamid.xyzxyz",
-    ),
-    "callback_selection.description": message(
-        1698266905,
-        Reply("list_reply", choice_id="callback_data", title="title", description="description"),
-        "wamid.zyzxyz",
-        reply_to="wamid.xyzxyz",
-    ),
-    "flow_completion.completion": message(
-        1702502473,
-        Reply(
-            "form",
-            title="Sent",
-            form='{"comment_text":"Comment Text","delivery_rating":"4","flow_token":'
-            '"AQAAAAACS5FpgQ_cAAAAAD0QI3s.","purchase_rating":"2","recommend_radio":"0",'
-            '"cs_rating":"0"}',
-        ),
-        "wamid.wegrchytvwcggt==",
-        reply_to="wamid.gvwegfretge==",
-    ),
-    "flow_completion.without_flow_token": message(
-        1702502473,
-        Reply(
-            "form",
-            title="Sent",
-            form='{"comment_text":"Comment Text","delivery_rating":"4","purchase_rating":"2",'
-            '"recommend_radio":"0","cs_rating":"0"}',
-        ),
-        "wamid.wegrchytvwcggt==",
-        reply_to="wamid.gvwegfretge==",
-    ),
-    # In these three the message's number is not the contact's: nothing of the contact is taken.
+    # In these two the message's number is not the contact's: nothing of the contact is taken.
     "deleted_message.revoke": [
         (
             "<WHATSAPP_USER_PHONE_NUMBER>",
@@ -301,26 +280,6 @@ EXPECTED: dict[str, Derived] = {
                 ),
                 at(1749854575),
             ),
-        )
-    ],
-    "outgoing_message.text": [
-        alias("<BSUID>", "<WHATSAPP_USER_PHONE_NUMBER>"),
-        (
-            "<BSUID>",
-            MessageReceived(
-                "<WHATSAPP_MESSAGE_ID>",
-                Contact(id="<BSUID>", phone="<WHATSAPP_USER_PHONE_NUMBER>"),
-                Text("Test message"),
-                "outbound",
-                at(1697043223),
-            ),
-        ),
-    ],
-    "outgoing_message.delete": [("972123456789", MessageRevoked("wamid.zzzzzz", at(1697044968)))],
-    "outgoing_message.edit": [
-        (
-            "972123456789",
-            MessageEdited("wamid.zzzzzz", Text("Text was edited"), at(1697044968)),
         )
     ],
     "message_status.sent": status("sent", 1698266945),
@@ -354,49 +313,127 @@ EXPECTED: dict[str, Derived] = {
             MessageStatusChanged("<WHATSAPP_MESSAGE_ID>", "read", at(1698266945)),
         ),
     ],
-    "system.phone_number_change": [
+    "choices.row_of_a_list": chosen(
+        1767268800,
+        Reply("list_reply", choice_id="table-7", title="Mesa na varanda"),
+        "wamid.made-choice-1",
+        reply_to="wamid.made-offer-1",
+    ),
+    "choices.described_row": chosen(
+        1767268860,
+        Reply(
+            "list_reply",
+            choice_id="table-9",
+            title="Mesa no salão",
+            description="Seis lugares, perto do piano",
+        ),
+        "wamid.made-choice-2",
+    ),
+    "choices.form_filled_in": chosen(
+        1767268920,
+        Reply(
+            "form",
+            title="Reserva enviada",
+            form='{"guests": 6, "when": "20:00", "flow_token": "made-token"}',
+        ),
+        "wamid.made-choice-3",
+        reply_to="wamid.made-offer-2",
+    ),
+    "choices.form_left_empty": chosen(
+        1767268980, Reply("form", title="Nada a dizer", form="{}"), "wamid.made-choice-4"
+    ),
+    "echoes.written_on_the_phone": [
+        alias(LIA_ID, LIA_WA_ID),
         (
-            WA_ID,
+            LIA_ID,
             MessageReceived(
-                "wamid.xyzxyz==",
-                Contact(id=WA_ID, phone=WA_ID),
-                Notice("user_changed_number", "User A changed from 972987654321 to 972912345678"),
-                sent_at=at(1753851315),
+                "wamid.made-echo-1",
+                Contact(id=LIA_ID, phone=LIA_WA_ID),
+                Text("Sua mesa está pronta às oito."),
+                "outbound",
+                at(1767265200),
             ),
         ),
-        ("972912345678", ContactAliased(conversation_id("shop", WA_ID), "changed_number")),
     ],
-    "system.identity_change": [
+    "echoes.to_a_hidden_number": [
         (
-            WA_ID,
+            "BR.7000000000000000005",
             MessageReceived(
-                "wamid.xyzxyz",
-                Contact(id=WA_ID, name="User A", phone=WA_ID),
-                Notice("customer_identity_changed", "User identity changed"),
-                sent_at=at(1697044706),
+                "wamid.made-echo-2",
+                Contact(id="BR.7000000000000000005", name="Nina"),
+                media(
+                    "audio",
+                    media_id="710000000000000001",
+                    mime_type="audio/ogg",
+                    sha256="Zm9yIHRlc3Rz",
+                    voice=True,
+                ),
+                "outbound",
+                at(1767265260),
             ),
         )
     ],
-    "call_connect.business_initiated": not_derived("calls"),
-    "call_connect.user_initiated": not_derived("calls"),
-    "template_status_update.approved": not_derived("message_template_status_update"),
-    "template_status_update.rejected": not_derived("message_template_status_update"),
-    "user_marketing_preferences.resume": not_derived("user_preferences"),
-    "user_marketing_preferences.signup": not_derived("user_preferences"),
-    **{case: not_derived("account_update") for case in ACCOUNT_UPDATES},
+    "echoes.corrected": [
+        (
+            "5500955507006",
+            MessageEdited(
+                "wamid.made-echo-0", Text("Sua mesa está pronta às nove."), at(1767265320)
+            ),
+        )
+    ],
+    "echoes.taken_back": [
+        alias(LIA_ID, LIA_WA_ID),
+        (LIA_ID, MessageRevoked("wamid.made-echo-1", at(1767265380))),
+    ],
+    "notices.moved_to_another_number": [
+        (
+            "5500955507002",
+            MessageReceived(
+                "wamid.made-notice-1",
+                Contact(id="5500955507002", phone="5500955507002"),
+                Notice("user_changed_number", "5500955507002 now writes from 5500955507003"),
+                sent_at=at(1767261600),
+            ),
+        ),
+        (
+            "5500955507003",
+            ContactAliased(conversation_id("shop", "5500955507002"), "changed_number"),
+        ),
+    ],
+    "notices.identity_not_the_same": [
+        (
+            "5500955507004",
+            MessageReceived(
+                "wamid.made-notice-2",
+                Contact(id="5500955507004", name="Otto Reis", phone="5500955507004"),
+                Notice("customer_identity_changed", "Otto's security code is new"),
+                sent_at=at(1767261660),
+            ),
+        )
+    ],
+    "other_fields.account": not_derived("account_update"),
+    "other_fields.call": not_derived("calls"),
+    "other_fields.template": not_derived("message_template_status_update"),
+    # Messages of long ago are not news, although they look like it.
+    "other_fields.past_messages": not_derived("history"),
 }
 
 
-def test_every_recording_has_an_expectation() -> None:
-    """A recording added without saying what it must give would be tested for nothing."""
+def test_every_sample_has_an_expectation() -> None:
+    """A payload added to either folder without saying what it must give is tested for nothing."""
     assert set(EXPECTED) == set(SAMPLES)
-    assert len(SAMPLES) > 60
+    counts = {
+        folder: sum(len(json.loads(file.read_text())) for file in files)
+        for folder, files in FOLDERS.items()
+    }
+    # An empty folder would pass unseen, and so would a case that hides another of its name.
+    assert counts["whatsapp"] >= 35
+    assert counts["whatsapp_made"] >= 14
+    assert sum(counts.values()) == len(SAMPLES)
 
 
 @pytest.mark.parametrize("case", SAMPLES)
-def test_a_recording_gives_exactly_these_events(
-    case: str, parse: Callable[..., list[Draft]]
-) -> None:
+def test_a_sample_gives_exactly_these_events(case: str, parse: Callable[..., list[Draft]]) -> None:
     """Events, their order and their conversations, field by field."""
     drafts = parse("whatsapp", SAMPLES[case])
     assert [(draft.conversation, draft.event) for draft in drafts] == [
@@ -406,7 +443,7 @@ def test_a_recording_gives_exactly_these_events(
 
 
 @pytest.mark.parametrize("case", SAMPLES)
-def test_a_recording_survives_the_log(case: str, parse: Callable[..., list[Draft]]) -> None:
+def test_a_sample_survives_the_log(case: str, parse: Callable[..., list[Draft]]) -> None:
     """What is stored is read back equal."""
     for draft in parse("whatsapp", SAMPLES[case]):
         data = codec.encode(draft.event)
@@ -417,8 +454,8 @@ def test_a_message_is_keyed_by_its_id_alone(parse: Callable[..., list[Draft]]) -
     """Delivered again in another batch, or as an edit's own id, it is one event (G2)."""
     key = parse("whatsapp", SAMPLES["message.reply"])[-1].key
     assert key == idempotency_key("shop", "message", "wamid.xyzxyz")
-    edit = parse("whatsapp", SAMPLES["outgoing_message.edit"])[-1].key
-    assert edit == idempotency_key("shop", "message", "wamid.yyyyyy")
+    edit = parse("whatsapp", SAMPLES["echoes.corrected"])[-1].key
+    assert edit == idempotency_key("shop", "message", "wamid.made-echo-3")
 
 
 def test_a_report_is_keyed_by_id_status_and_time(parse: Callable[..., list[Draft]]) -> None:
