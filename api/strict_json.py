@@ -3,7 +3,7 @@
 ``json.loads`` takes NaN, lets the last of two equal keys win, takes lone surrogates (which fail
 later, in SQLite) and dies of a RecursionError on deep nesting. orjson refuses all of these but
 equal keys, takes depths up to 1,024 and rounds long integers to floats. These three are checked
-here on top of it (GUARANTEES, security row 13); a body of 1 KB takes 8 µs instead of 1.5.
+here on top of it (GUARANTEES, security row 13): for a message of 1 KB about 13 µs against 2.
 """
 
 from __future__ import annotations
