@@ -32,9 +32,9 @@ ID_CARRIERS = ("messages", "statuses", "message_echoes")
 
 
 def recorded_webhooks() -> dict[str, bytes]:
-    """Every recorded payload, its messages' ids made unique (the recordings share one id)."""
+    """Every recorded or made payload, messages' ids made unique (the recordings share one id)."""
     bodies = {}
-    for file in sorted(SAMPLES.glob("*.json")):
+    for file in sorted(SAMPLES.parent.glob("whatsapp*/*.json")):
         for name, payload in json.loads(file.read_text()).items():
             case = f"{file.stem}.{name}"
             value = payload["entry"][0]["changes"][0]["value"]
