@@ -107,6 +107,17 @@ def test_a_revoked_token_is_refused_at_once(client: TestClient, place: Place) ->
     assert client.get("/v1/sync", headers=place.headers("otto")).status_code == 200
 
 
+def test_the_log_alone_revokes(place: Place) -> None:
+    """A keyring put back from a backup does not bring a revoked token to life."""
+    keyring = place.folder / "keyring.json"
+    before = keyring.read_bytes()
+    asyncio.run(call(place.folder, "revoke_token", token=place.tokens["ana"]))
+    keyring.write_bytes(before)
+    with serving(place.folder) as client:
+        assert client.get("/v1/sync", headers=place.headers("ana")).status_code == 401
+        assert client.get("/v1/sync", headers=place.headers("otto")).status_code == 200
+
+
 def test_an_expired_token_is_refused(
     client: TestClient, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
