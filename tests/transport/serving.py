@@ -79,6 +79,7 @@ async def endless(_request: Request) -> Response:
     async def body() -> AsyncIterator[bytes]:
         while True:
             yield b"x" * 65536
+            await asyncio.sleep(0)  # send() does not wait any more once the peer is gone
 
     return StreamingResponse(body())
 

@@ -251,11 +251,8 @@ def test_another_subprotocol_is_told_so(tmp_path: Path, ours: bool) -> None:
     run(scenario)
 
 
-@BOTH
-def test_deflate_is_not_agreed(tmp_path: Path, ours: bool) -> None:
+def test_deflate_is_not_agreed(tmp_path: Path) -> None:
     """A compressed secret beside chosen text leaks; and it costs memory per connection."""
-    if not ours:
-        pytest.skip("a setting of our server")
 
     async def scenario() -> None:
         async with site(tmp_path) as it, it.connect(compression="deflate") as client:
