@@ -112,7 +112,8 @@ def test_read_is_recorded_and_seen_at_once(client: TestClient, place: Place) -> 
     "body",
     [b"", b"{}", b"[]", b"7", b'{"position": 0}', b'{"position": -1}', b'{"position": "1"}',
      b'{"position": true}', b'{"position": 1.0}', b'{"position": 999999}',
-     b'{"position": 1, "x": 1}', b'{"position": NaN}', b"\xff", b"[" * 4000, b'{"position": 99999999999999999999999}',
+     b'{"position": 1, "x": 1}', b'{"position": NaN}', b"\xff", b"[" * 4000,
+     b'{"position": 99999999999999999999999}',
      b'{"position": null}'],
 )  # fmt: skip
 def test_a_malformed_read_is_400(client: TestClient, place: Place, body: bytes) -> None:

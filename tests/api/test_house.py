@@ -78,7 +78,9 @@ def test_no_thread_is_left_behind(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(CannotOpen):
         in_house(tmp_path / "file", nothing)
-    assert not [thread for thread in set(threading.enumerate()) - before if thread.is_alive()]
+    for thread in set(threading.enumerate()) - before:
+        thread.join(PATIENCE_S)
+        assert not thread.is_alive()
 
 
 def test_a_projector_that_cannot_open_lets_the_log_go(
