@@ -10,7 +10,9 @@ A message is a recorded ``message.received``. Its status is the highest reported
 sent < delivered < read < played < failed; its edit the latest by the author's clock; revoked wins
 over edited, redacted over both. Of each contact's reactions to a message the last recorded counts,
 and a contact is a conversation here: ids that were joined are one contact. A redacted reaction can
-no longer be told from a redacted message and is shown as one.
+no longer be told from a redacted message and is shown as one. What may be redacted are messages,
+their statuses, edits and revocations, and raw webhooks: joins and read marks hold no words, and a
+``message.redacted`` whose positions were gone could not be folded any more.
 """
 # ruff: noqa: S608 - SQL is put together from constants of these files; values are always bound
 

@@ -59,6 +59,9 @@ from tests.projections.history import (
 from tests.projections.hostile import CONVERSATIONS, INBOXES, facts, inbox_facts
 
 BOTH = frozenset(INBOXES)
+ERASABLE = {
+    cls.type for cls in (MessageReceived, MessageStatusChanged, MessageEdited, MessageRevoked)
+}
 splits = st.lists(st.integers(1, 5), max_size=12)
 
 
@@ -75,7 +78,7 @@ def logs(draw: st.DrawFn) -> tuple[Log, dict[str, str]]:
         erasable = [
             event.position
             for event in log.events
-            if event.stream == fact.stream and event.type.startswith("message.")
+            if event.stream == fact.stream and event.type in ERASABLE
         ]
         if erasable:
             log.redact(*draw(st.lists(st.sampled_from(erasable), min_size=1, max_size=3)))
