@@ -1,4 +1,4 @@
-"""The documents are complete: what the code has, they name. (Whether they are true, tests elsewhere say.)"""
+"""The documents are complete: what the code has, they name. Whether it is true, other tests say."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import get_args
 import attrs
 import pytest
 
-from api.providers import PROVIDERS
 from api.problems import PROBLEMS
+from api.providers import PROVIDERS
 from api.settings import Settings
 from eventstore.codec import EVENT_TYPES
 from eventstore.events import Content
@@ -21,10 +21,10 @@ PROTOCOL = (DOCS / "protocol.md").read_text()
 
 
 def table_row(first_cell: str) -> str:
-    """The table row of protocol.md that starts with this cell."""
-    match = re.search(rf"^\| {re.escape(first_cell)} \|.*$", PROTOCOL, re.MULTILINE)
-    assert match, f"protocol.md has no row for {first_cell}"
-    return match[0]
+    """The table rows of protocol.md that start with this cell (`reset` is a frame and a problem)."""
+    rows = re.findall(rf"^\| {re.escape(first_cell)} \|.*$", PROTOCOL, re.MULTILINE)
+    assert rows, f"protocol.md has no row for {first_cell}"
+    return "\n".join(rows)
 
 
 @pytest.mark.parametrize("frame", [*get_args(ClientFrame), *get_args(ServerFrame)])
@@ -66,8 +66,9 @@ def test_every_provider_is_documented() -> None:
     assert set(match[1].split("|")) == set(PROVIDERS)
 
 
-def test_every_setting_is_documented() -> None:
-    """Each setting stands in docs/settings.md as its environment variable."""
-    page = (DOCS / "settings.md").read_text()
-    missing = [f.name for f in attrs.fields(Settings) if f"`MALOTE_{f.name.upper()}`" not in page]
-    assert not missing
+@pytest.mark.parametrize("setting", attrs.fields(Settings), ids=lambda setting: setting.name)
+def test_every_setting_is_documented(setting: attrs.Attribute[object]) -> None:
+    """Each setting stands in docs/settings.md as its environment variable, with its help text."""
+    row = f"| `MALOTE_{setting.name.upper()}` | "
+    [line] = [x for x in (DOCS / "settings.md").read_text().splitlines() if x.startswith(row)]
+    assert line.endswith(f"| {setting.metadata['typed-settings']['help']} |")

@@ -272,6 +272,12 @@ def recorded(folder: Path) -> list[tuple[int, str, str | None]]:
         database.close()
 
 
+def visible(folder: Path) -> list[tuple[int, str, str | None]]:
+    """Those of them that members of an inbox see."""
+    kinds = {"message", "contact", "conversation"}
+    return [row for row in recorded(folder) if row[1].split(".")[0] in kinds]
+
+
 def run(scenario: Callable[[], Awaitable[None]]) -> None:
     """Run a test's scenario on a loop of its own."""
     asyncio.run(scenario())  # type: ignore[arg-type]
