@@ -21,7 +21,7 @@ PROTOCOL = (DOCS / "protocol.md").read_text()
 
 
 def table_row(first_cell: str) -> str:
-    """The table rows of protocol.md that start with this cell (`reset` is a frame and a problem)."""
+    """The rows of protocol.md that start with this cell (`reset` is a frame and a problem)."""
     rows = re.findall(rf"^\| {re.escape(first_cell)} \|.*$", PROTOCOL, re.MULTILINE)
     assert rows, f"protocol.md has no row for {first_cell}"
     return "\n".join(rows)
