@@ -48,6 +48,9 @@ FIRST_ROWID = -(2**63)  # rows at 0 and below are found, not passed over
 BUSY_TIMEOUT_S = 30.0
 NAMES_REMEMBERED_MAX = 10_000
 
+DAMAGE = (sqlite3.Error, UnicodeDecodeError)
+"""What sqlite3 raises for a damaged file: the second where SQLite's message quotes the damage."""
+
 EXIT_VERIFIED, EXIT_FAULT, EXIT_USAGE, EXIT_CANNOT_READ = 0, 1, 2, 3
 
 _PAGE = """
@@ -359,6 +362,8 @@ def verify(
                 structure.result()
         except _Found as found:
             fault = found.fault
+        except DAMAGE as error:
+            fault = _unreadable(error, None).fault
     return Report(
         file=str(file),
         epoch=epoch,
@@ -406,24 +411,21 @@ def _connect(file: Path, mode: str) -> sqlite3.Connection:
         connection.execute("PRAGMA trusted_schema = OFF")
         connection.execute("PRAGMA cell_size_check = ON")
         connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()
-    except sqlite3.DatabaseError as error:
-        if isinstance(error, sqlite3.OperationalError):
-            connection.close()
-            raise
-        # Not a database or a damaged one: that is a finding, and _read_head names it.
+    except sqlite3.OperationalError:
+        connection.close()
+        raise
+    except DAMAGE:
+        return connection  # no database, or a damaged one: reading its tables says so
     return connection
 
 
 def _read_head(connection: sqlite3.Connection) -> str | None:
-    try:
-        tables = connection.execute(
-            "SELECT name FROM sqlite_schema WHERE type = 'table' AND sql NOT LIKE '%VIRTUAL%'"
-        ).fetchall()
-        missing = {"events", "keys", "meta"} - {name for (name,) in tables}
-        if not missing:
-            return _read_epoch(connection)
-    except sqlite3.Error as error:
-        raise _unreadable(error, None) from error
+    tables = connection.execute(
+        "SELECT name FROM sqlite_schema WHERE type = 'table' AND sql NOT LIKE '%VIRTUAL%'"
+    ).fetchall()
+    missing = {"events", "keys", "meta"} - {name for (name,) in tables}
+    if not missing:
+        return _read_epoch(connection)
     raise _Found(
         "file",
         None,
@@ -441,11 +443,11 @@ def _read_epoch(connection: sqlite3.Connection) -> str:
     )
 
 
-def _unreadable(error: sqlite3.Error, position: int | None) -> _Found | CannotRead:
+def _unreadable(error: Exception, position: int | None) -> _Found:
     code = getattr(error, "sqlite_errorcode", None)
     trouble_here = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM)
     if code is not None and code & 0xFF in trouble_here:
-        return CannotRead(str(error))
+        raise CannotRead(str(error)) from error
     return _Found(
         "unreadable", position, f"SQLite cannot read it: {error}", "The file is damaged here."
     )
@@ -459,7 +461,7 @@ def _walk_chain(connection: sqlite3.Connection, walk: _Walk, on_progress: Progre
             # A row at a time is held, a page at a time is one read transaction: neither a large
             # webhook nor a long log makes this process big or keeps a server's WAL from shrinking.
             taken = walk.take(connection.execute(_PAGE, (start, page_events)))
-        except sqlite3.Error as error:
+        except DAMAGE as error:
             # sqlite3 reports an error one row early, so come closer row by row.
             if page_events == 1:
                 raise _unreadable(error, walk.position + 1) from error
@@ -474,7 +476,7 @@ def _walk_chain(connection: sqlite3.Connection, walk: _Walk, on_progress: Progre
 def _count(connection: sqlite3.Connection) -> int:
     try:
         (last,) = connection.execute("SELECT max(position) FROM events").fetchone()
-    except sqlite3.Error:
+    except DAMAGE:
         return 0  # only for the progress; the walk meets the damage itself
     return last or 0
 
@@ -514,10 +516,7 @@ def _check_end(walk: _Walk) -> None:
 
 
 def _check_keys(connection: sqlite3.Connection) -> None:
-    try:
-        row = connection.execute(_DANGLING_KEY).fetchone()
-    except sqlite3.Error as error:
-        raise _unreadable(error, None) from error
+    row = connection.execute(_DANGLING_KEY).fetchone()
     if row is not None:
         raise _Found(
             "key",
@@ -528,11 +527,8 @@ def _check_keys(connection: sqlite3.Connection) -> None:
 
 
 def _quick_check(file: Path) -> None:
-    try:
-        with closing(_open(file)) as connection:
-            (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    except sqlite3.Error as error:
-        raise _unreadable(error, None) from error
+    with closing(_open(file)) as connection:
+        (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if verdict != "ok":
         raise _Found(
             "file",
@@ -615,8 +611,7 @@ def describe(report: Report) -> list[str]:
         f"  anchors      {_describe_anchors(report)}",
     ]
     if report.events:
-        head_time = datetime.fromtimestamp(report.recorded_at / 1e6, UTC)
-        lines.append(f"  head         {report.events} of {head_time:%Y-%m-%d %H:%M:%S} UTC")
+        lines.append(f"  head         {report.events} of {_time_text(report.recorded_at)}")
         lines.append(f"  hash there   {report.hash}")
     return lines
 
@@ -634,6 +629,13 @@ def _describe_anchors(report: Report) -> str:
     signed = any(anchor.signed for anchor in report.anchors)
     note = "; signatures were not checked" if signed else ""
     return f"{len(report.anchors)} agree, the highest at {highest}{note}"
+
+
+def _time_text(microseconds: int) -> str:
+    try:
+        return f"{datetime.fromtimestamp(microseconds / 1e6, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    except (ValueError, OverflowError, OSError):
+        return f"{microseconds} µs, which is no time"  # a forged log may say anything
 
 
 def _printable(text: str) -> str:

@@ -289,6 +289,27 @@ def test_a_flipped_bit_in_the_file_never_passes_as_another_history(
         assert contents(file) == contents(sound)
 
 
+def test_no_byte_of_the_schema_makes_the_verifier_stumble(sound: Path, tmp_path: Path) -> None:
+    """SQLite's complaints quote what it choked on, also where that is not UTF-8."""
+    raw, file = sound.read_bytes(), tmp_path / "log.db"
+    for at in range(0, 4096 * 2, 31):
+        file.write_bytes(raw[:at] + bytes([raw[at] ^ 0x80]) + raw[at + 1 :])
+        try:
+            fault = verify(file).fault
+        except CannotRead:
+            continue
+        if fault is None:
+            assert contents(file) == contents(sound), at
+
+
+def test_a_time_that_is_none_is_reported_and_no_crash(tmp_path: Path) -> None:
+    """Whoever forges a whole chain may write any number there."""
+    rows = history()
+    rows[-1]["recorded_at"] = 2**62
+    file = write(tmp_path / "log.db", chained(rows))
+    assert "no time" in "\n".join(verifier.describe(verify(file)))
+
+
 @pytest.mark.parametrize("held", [10, 25, EVENTS])
 def test_a_rewritten_history_is_found_by_a_receipt(tmp_path: Path, held: int) -> None:
     """Whoever owns the machine can chain anew; the receipt outside still says what was there."""
