@@ -94,7 +94,19 @@ def test_an_older_read_mark_that_comes_later_changes_nothing() -> None:
 def test_a_read_mark_beyond_the_log_does_not_swallow_what_comes_later() -> None:
     """Nobody has read what was not recorded when they said so."""
     store = given(said("c1", "1"), seen("c1", 1_000), said("c1", "2"))
-    assert conversation(store, "c1").unread == 1
+    row = conversation(store, "c1")
+    assert (row.unread, row.read_position) == (1, 2)
+
+
+def test_a_redacted_reaction_is_a_redacted_message_live_and_folded_again() -> None:
+    """Without its data nothing tells it from a message, so it must not be told apart before."""
+    log = Log(said("c1", "1", Reaction("0", "👍")))
+    live = folded(log.events)
+    assert ask(live, list_conversations(A)) == []
+    log.redact(1)
+    live.fold(log.events[1:], tuple(live.cursors))
+    assert live.digests() == folded(log.events).digests()
+    assert (conversation(live, "c1").messages, conversation(live, "c1").last.redacted) == (1, True)
 
 
 def test_a_reaction_is_shown_on_its_message_and_counts_as_none() -> None:

@@ -71,7 +71,7 @@ def logs(draw: st.DrawFn) -> tuple[Log, dict[str, str]]:
     log, live = Log(), new_store()
     for fact in draw(st.lists(inbox_facts | facts, max_size=30)):
         log.add(fact)
-        if draw(st.integers(0, 5)):
+        if draw(st.integers(0, 2)):
             continue
         if draw(st.booleans()):
             fold_into(live, log.events, draw(splits))

@@ -16,6 +16,7 @@ from eventstore.events import (
     Location,
     Media,
     MessageEdited,
+    MessageRedacted,
     MessageRevoked,
     MessageStatusChanged,
     Notice,
@@ -145,6 +146,16 @@ def test_the_same_message_id_in_two_inboxes_is_two_messages() -> None:
     assert message(store).revoked is False
     assert message(store).reactions == []
     assert the(store, list_messages(frozenset({"b"}), "c1")).revoked is True
+
+
+def test_a_redaction_in_one_inbox_erases_nothing_of_another() -> None:
+    """Whatever positions it names."""
+    facts = [said("c1", "1"), status("read"), told("c1", MessageEdited("1", Text("new")))]
+    erased = MessageRedacted((1, 2, 3), "asked for", "eve")
+    row = message(given(*facts, told(None, erased, inbox="b")))
+    assert (row.redacted, row.status, row.preview) == (False, "read", "new")
+    row = message(given(*facts, told(None, erased)))
+    assert (row.redacted, row.status, row.preview) == (True, None, None)
 
 
 def test_pages_go_back_from_the_newest() -> None:

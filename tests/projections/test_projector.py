@@ -191,6 +191,24 @@ def test_a_rebuild_while_events_come_in_gives_the_live_digests(tmp_path: Path) -
     run(scenario())
 
 
+def test_a_rebuild_puts_right_what_was_wrong_in_the_rows(tmp_path: Path) -> None:
+    """Of the projections asked for; the others' rows are left as they are."""
+
+    async def scenario() -> None:
+        path, log = tmp_path / "p.db", Log(*history())
+        async with opened(path, log) as it:
+            whole = await it.digests()
+            it._store._db.execute("UPDATE messages SET preview = 'never said'")
+            it._store._db.execute("UPDATE conversations SET unread = 77")
+            assert (await it.rebuild(["messages"])) == {"messages": whole["messages"]}
+            found = await it.digests()
+            assert {name for name in whole if found[name] != whole[name]} == {"conversations"}
+            await it.rebuild()
+            assert await it.digests() == whole
+
+    run(scenario())
+
+
 # --- what can happen to the file ---------------------------------------------------------------
 
 
