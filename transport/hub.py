@@ -231,9 +231,7 @@ class Hub:
 
     def _left(self, connection: Connection) -> None:
         self._leave_audience(connection)
-        key = (connection.user, connection.device)
-        if self._by_device.get(key) is connection:
-            del self._by_device[key]
+        del self._by_device[connection.user, connection.device]
 
     def _drop(self, connection: Connection) -> None:
         logger.exception("session %s failed and is dropped", connection.session.id)

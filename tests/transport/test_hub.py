@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,10 @@ def run(scenario: Callable[[], Awaitable[None]]) -> None:
     asyncio.run(bounded())
 
 
+def _more_than(channel: FakeChannel, frames: int) -> bool:
+    return len(channel.frames("events")) > frames
+
+
 def ack(frame: dict[str, Any]) -> bytes:
     """The client handled this frame."""
     return json.dumps({"type": "ack", "cursor": frame["cursor"]}).encode()
@@ -262,7 +267,7 @@ def test_catching_up_from_the_disk_gives_every_event_once_and_then_live(tmp_path
             for number in range(acked, 1000):
                 if len(channel.positions()) == 180:
                     break
-                await until(lambda number=number: len(channel.frames("events")) > number)
+                await until(partial(_more_than, channel, number))
                 connection.received(ack(channel.frames("events")[number]))
             events = await it.log.read(start.position, 1000, streams=["inbox:a"])
             assert channel.positions() == [event.position for event in events]
@@ -270,6 +275,38 @@ def test_catching_up_from_the_disk_gives_every_event_once_and_then_live(tmp_path
             cursors = [frame["cursor"] for frame in channel.frames("events")]
             assert afters == [str(start), *cursors[:-1]]
             assert len(channel.frames("live")) == 1
+
+    run(scenario)
+
+
+def test_that_nothing_was_there_is_forgotten_at_the_next_commit(tmp_path: Path) -> None:
+    """Two clients come with the same old cursor; for the second one there is something."""
+
+    async def scenario() -> None:
+        async with house(tmp_path) as before:
+            await before.append(1, 2, inbox="b")
+        async with house(tmp_path) as it:
+            start = await it.log.cursor_at(0)
+            _, first = await it.connect("ana", cursor=start)
+            assert [frame["type"] for frame in first.frames()] == ["welcome", "live"]
+            await it.append(3, inbox="a")
+            _, second = await it.connect("rui", cursor=start)
+            assert first.positions() == second.positions() != []
+
+    run(scenario)
+
+
+def test_a_client_far_behind_with_nothing_to_see_becomes_live(tmp_path: Path) -> None:
+    """The disk says that there is nothing; what comes after it is delivered."""
+
+    async def scenario() -> None:
+        async with house(tmp_path, tail_events_max=5) as it:
+            start = it.log.cursor
+            await it.append(*range(20), inbox="b")
+            connection, channel = await it.connect(cursor=start)
+            await until(lambda: bool(channel.frames("live")))
+            await it.append(1, inbox="a")
+            assert channel.positions() == [connection.session.last_sent.position]
 
     run(scenario)
 
@@ -445,6 +482,23 @@ def test_a_won_inbox_is_delivered_from_the_cursor_on(tmp_path: Path) -> None:
             it.hub.regrant(lambda grant: evolve(grant, inboxes=AB))
             assert len(channel.positions()) == 1
             await it.append(2, inbox="b")
+            assert len(channel.positions()) == 2
+
+    run(scenario)
+
+
+def test_what_was_passed_over_before_a_grant_is_delivered_after_it(tmp_path: Path) -> None:
+    """The session knew that nothing for it lay there; for its new inboxes something does."""
+
+    async def scenario() -> None:
+        async with house(tmp_path) as it:
+            connection, channel = await it.connect(inboxes=A)
+            channel.writable = False
+            await it.append(1, inbox="b")
+            await it.append(2, inbox="a")
+            it.hub.regrant(lambda grant: evolve(grant, inboxes=AB))
+            channel.writable = True
+            connection.drained()
             assert len(channel.positions()) == 2
 
     run(scenario)
@@ -629,7 +683,9 @@ def test_a_bad_frame_closes_with_its_code(tmp_path: Path) -> None:
     run(scenario)
 
 
-def test_one_broken_session_does_not_keep_the_others_waiting(tmp_path: Path) -> None:
+def test_one_broken_session_does_not_keep_the_others_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It is dropped, and resumes by its cursor."""
 
     async def scenario() -> None:
@@ -640,7 +696,7 @@ def test_one_broken_session_does_not_keep_the_others_waiting(tmp_path: Path) -> 
             def fail(_packets: Sequence[Packet]) -> None:
                 raise RuntimeError("a bug")
 
-            channel.send = fail  # type: ignore[method-assign]  # the bug
+            monkeypatch.setattr(channel, "send", fail)
             await it.append(1)
             assert channel.aborted
             assert broken not in it.hub.connections

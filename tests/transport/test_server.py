@@ -18,7 +18,7 @@ from websockets.server import ServerProtocol
 from tests.transport.serving import closed, frame_of, hello, run, site, until
 from tests.transport.test_websocket import never_reading, raw_frame
 from transport import http_protocol
-from transport.direct import FRAGMENTS_MAX
+from transport.direct import FRAGMENTS_MAX, DirectChannel
 from transport.server import HttpProtocol, WebSocketProtocol, uvicorn_config
 from transport.wire import FrameSplitter, short_text, text_frame
 
@@ -128,6 +128,30 @@ def test_fast_and_slow_frames_mix_on_one_connection(tmp_path: Path) -> None:
             await until(lambda: str(connection.session.floor) == third)
 
     run(scenario)
+
+
+class Listener:
+    """A connection that only remembers."""
+
+    def __init__(self) -> None:
+        self.heard: list[bytes] = []
+
+    def received(self, text: bytes) -> None:
+        """Remember."""
+        self.heard.append(text)
+
+
+def test_the_rest_of_a_long_frame_is_not_taken_for_a_frame_of_its_own() -> None:
+    """Otherwise whoever fills a message's body could forge acks inside it."""
+    inner = raw_frame(Opcode.TEXT, b'{"type":"pong","id":1}')
+    outer = Frame(Opcode.TEXT, b"x" * 200 + inner).serialize(mask=True)
+    zeros = outer[:4] + bytes(4) + b"x" * 200 + inner  # a mask of zeros: the payload in clear
+    listener = Listener()
+    channel = DirectChannel(asyncio.Transport(), set(), None, FrameSplitter(65_536))  # type: ignore[arg-type]  # no loop is needed
+    channel.attach(listener)  # type: ignore[arg-type]  # a double
+    channel.data_received(zeros[: -len(inner)])
+    channel.data_received(zeros[-len(inner) :])
+    assert listener.heard == [b"x" * 200 + inner]
 
 
 @pytest.mark.parametrize("authenticated", [True, False])
@@ -287,6 +311,25 @@ def test_a_request_has_a_deadline_and_idlers_are_closed(
         async with site(tmp_path) as it:
             assert answer in await talk(it.port, sent)
             await until(lambda: not it.server.server_state.connections)
+
+    run(scenario)
+
+
+def test_line_ends_after_an_answer_do_not_keep_a_socket(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are legal between requests, and to uvicorn they look like life."""
+    monkeypatch.setattr(http_protocol, "IDLE_S", 0.1)
+
+    async def scenario() -> None:
+        async with site(tmp_path, timeout_keep_alive=1) as it:
+            reader, writer = await asyncio.open_connection("127.0.0.1", it.port)
+            writer.write(b"GET /echo HTTP/1.1\r\nHost: x\r\n\r\n")
+            await reader.readuntil(b"\r\n\r\n0")
+            writer.write(b"\r\n")
+            async with asyncio.timeout(10):
+                assert await reader.read() == b""
+            writer.close()
 
     run(scenario)
 
