@@ -107,6 +107,7 @@ class Projector:
         self._writer, self._reader = writer, Lane("read")
         self._store = store
         self._db: sqlite3.Connection | None = None
+        self._damaged = False
         self._woken = asyncio.Event()
         self._moved = asyncio.Condition()
         self._folding = asyncio.Lock()
@@ -190,6 +191,8 @@ class Projector:
         """
         while True:
             try:
+                if self._damaged:
+                    await self._begin_anew()
                 await self._refresh()
                 await self._follow()
             except Exception as error:
@@ -198,7 +201,8 @@ class Projector:
                 await asyncio.sleep(RETRY_PAUSE_S)
 
     async def _follow(self) -> None:
-        while True:
+        """Fold what comes, until the file is found damaged."""
+        while not self._damaged:
             self._woken.clear()
             while await self._fold_next():
                 pass
@@ -249,7 +253,7 @@ class Projector:
 
     async def _stumble(self, error: Exception) -> None:
         if isinstance(error, sqlite3.Error) and is_corrupt(error):
-            await self._begin_anew()
+            self._damaged = True
         async with self._moved:
             self.trouble = error
             self._moved.notify_all()
@@ -259,6 +263,7 @@ class Projector:
         async with self._folding:
             await self._reader.run(self._close_reader)
             self._store = await self._writer.run(self._replace_store)
+        self._damaged = False
 
     def _replace_store(self) -> Store:
         self._store.close()
@@ -285,8 +290,18 @@ class Projector:
             raise ProjectionsBehind(f"at {self.position}, not {position}") from self.trouble
 
     async def fetch(self, query: Query[T]) -> Answer[T]:
-        """Answer from the newest rows, with the cursor at which they stand (G10)."""
-        return await self._reader.run(self._fetch, query)
+        """Answer from the newest rows, with the cursor at which they stand (G10).
+
+        Raises :class:`ProjectionsBehind` while a damaged file is being made anew.
+        """
+        try:
+            return await self._reader.run(self._fetch, query)
+        except sqlite3.DatabaseError as error:
+            if not is_corrupt(error):
+                raise
+            self._damaged = True
+            self.wake()
+            raise ProjectionsBehind("the projections are damaged") from error
 
     def _fetch(self, query: Query[T]) -> Answer[T]:
         if self._db is None:

@@ -279,6 +279,53 @@ def test_a_file_that_is_damaged_while_in_use_is_folded_anew(tmp_path: Path) -> N
     run(scenario())
 
 
+def test_a_question_that_finds_the_file_damaged_has_it_folded_anew(tmp_path: Path) -> None:
+    """It is told that there is no answer just now, and the next one has its answer."""
+
+    async def scenario() -> None:
+        path, log = tmp_path / "p.db", Log(*history())
+        async with running(path, log) as it:
+            await until(lambda: it.position == log.head.position)
+            before = it._store
+            with pytest.MonkeyPatch.context() as reading:
+                reading.setattr(projector, "fetch", _finds_damage)
+                with pytest.raises(ProjectionsBehind):
+                    await it.fetch(list_conversations(A))
+            await until(lambda: it._store is not before and it._db is not None)
+            assert len((await it.fetch(list_conversations(A))).rows) == 4
+
+    run(scenario())
+
+
+def _finds_damage(*_: Any) -> Any:
+    raise store.StoreDamaged("a page is not what it was")
+
+
+def test_a_damaged_file_that_cannot_be_replaced_yet_is_tried_again(tmp_path: Path) -> None:
+    """The fold never ends by an exception, not even by one while it mends."""
+
+    async def scenario() -> None:
+        path, log, failures = tmp_path / "p.db", Log(*history()), []
+
+        def full(_: Path) -> None:
+            failures.append(1)
+            raise OSError("no space left")
+
+        async with running(path, log) as it:
+            await until(lambda: it.position == log.head.position)
+            with pytest.MonkeyPatch.context() as disk:
+                disk.setattr(projector, "discard", full)
+                FailingStore(it, store.StoreDamaged("a page is not what it was"))
+                log.add(said("c9", "new"))
+                it.wake()
+                await until(lambda: len(failures) > 3)
+                assert isinstance(it.trouble, OSError)
+            await until(lambda: it.trouble is None)
+            await it.wait_for(log.head.position)
+
+    run(scenario())
+
+
 def test_a_new_version_is_folded_again_from_the_start_and_only_it(tmp_path: Path) -> None:
     """Rows of another version are no rows; progress is told with the projection's name."""
 
