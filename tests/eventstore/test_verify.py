@@ -93,6 +93,15 @@ def write(file: Path, rows: list[dict[str, Any]], keys: int | None = None) -> Pa
     return file
 
 
+def write_forged(file: Path, rows: list[dict[str, Any]]) -> Path:
+    """A log as one writes it who is not held up by triggers."""
+    write(file, [])
+    tamper(file)
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.executemany(INSERT, [values(row) for row in rows])
+    return file
+
+
 def tamper(file: Path, *statements: str) -> None:
     """What somebody with the file and no scruples does: the triggers go first."""
     with closing(sqlite3.connect(file, isolation_level=None)) as connection:
@@ -195,7 +204,7 @@ def test_an_erasure_while_the_verifier_reads_is_no_false_alarm(file: Path) -> No
 # --- mutations ---------------------------------------------------------------------------------
 
 ANOTHER: dict[type, Callable[[Any], list[Any]]] = {
-    int: lambda value: [value + 1, -value, 0, None],
+    int: lambda value: [value + 1, -value, 0, str(value), float(value), None],
     str: lambda value: ["", value + " ", value.upper(), value + "\n", None],
     bytes: lambda value: [b"", value[:-1], value + b"\0", bytes([value[0] ^ 1]) + value[1:], None],
     type(None): lambda _: ["", "x", 5],
@@ -214,16 +223,12 @@ def mutations() -> Iterator[tuple[int, str, Any]]:
 
 def test_any_change_of_any_column_is_found_at_its_position(tmp_path: Path) -> None:
     """Every column of rows of every shape, to NULL, empty, near and far values: named at once."""
-    loose = SCHEMA.read_text().replace("STRICT", "").replace("NOT NULL", "")
-    file = tmp_path / "log.db"
-    with closing(sqlite3.connect(file, isolation_level=None)) as log:
-        log.executescript(loose.replace(", WITHOUT", "WITHOUT").replace(") ,", ") "))
-        log.execute("INSERT INTO meta VALUES ('epoch', 'e1')")
+    columns = ", ".join(("position INTEGER PRIMARY KEY", *COLUMNS[1:]))
+    file = write(tmp_path / "log.db", [])
+    tamper(file, "DROP TABLE events", f"CREATE TABLE events ({columns})")
+    with closing(sqlite3.connect(file)) as log, log:
         log.executemany(INSERT, [values(row) for row in history(24)])
-        if log.in_transaction:
-            log.execute("COMMIT")
     assert verify(file).fault is None
-    tamper(file)
     tried = 0
     for position, name, value in mutations():
         original = history(24)[position - 1][name]
@@ -357,6 +362,47 @@ def test_erased_content_that_was_put_back_is_found(tmp_path: Path) -> None:
     file = write(tmp_path / "log.db", rows)
     fault = fault_of(file)
     assert (fault.kind, fault.position) == ("redaction", ERASED)
+
+
+def test_a_well_chained_log_with_a_gap_is_refused(tmp_path: Path) -> None:
+    """A forger may chain across the hole; positions are gapless all the same."""
+    rows = [row for row in history() if row["position"] not in (12, 13)]
+    fault = fault_of(write_forged(tmp_path / "log.db", chained(rows)))
+    assert (fault.kind, fault.position) == ("gap", 12)
+
+
+@pytest.mark.parametrize("earlier", [0, 10])
+def test_a_well_chained_log_whose_time_stands_still_or_goes_back_is_refused(
+    tmp_path: Path, earlier: int
+) -> None:
+    """Times rise strictly, or a time would not be one place in the history."""
+    rows = history()
+    rows[11]["recorded_at"] = rows[10]["recorded_at"] - earlier
+    fault = fault_of(write(tmp_path / "log.db", chained(rows)))
+    assert (fault.kind, fault.position) == ("time", 12)
+
+
+def test_every_redaction_counts_not_only_the_first(tmp_path: Path) -> None:
+    """Two erasures, each with its own record, are both on record."""
+    rows = history()
+    second = json.dumps({"positions": [8], "reason": "LGPD", "by": "ana"}).encode()
+    fill(rows[24], "inbox:support", "message.redacted", second)
+    rows[7] |= {"data": None, "salt": None}
+    report = verify(write(tmp_path / "log.db", chained(rows)))
+    assert (report.fault, report.erased) == (None, 2)
+
+
+def test_damage_that_no_event_shows_is_found_by_quick_check(file: Path) -> None:
+    """A broken index would hide events from the server, though the chain is whole."""
+    with closing(sqlite3.connect(file)) as log:
+        query = "SELECT rootpage FROM sqlite_schema WHERE name = 'events_visible'"
+        ((page,),) = log.execute(query).fetchall()
+        ((size,),) = log.execute("PRAGMA page_size").fetchall()
+    raw = bytearray(file.read_bytes())
+    raw[(page - 1) * size + 8 : (page - 1) * size + 12] = b"\xff\xff\xff\xff"
+    file.write_bytes(raw)
+    fault = fault_of(file)
+    assert (fault.kind, fault.position) == ("file", None)
 
 
 @pytest.mark.parametrize("name", ["stream", "type"])
