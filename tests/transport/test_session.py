@@ -358,8 +358,12 @@ def test_going_back_twice_counts_nothing_twice() -> None:
     it.rewind("ack overdue")
     it.deliver(page(0, [1]))
     it.rewind("ack overdue")
-    it.receive(Ack(cursor(3)), 1.0)
-    assert recorded(it, DeliveryAcknowledged) == [DeliveryAcknowledged("s1", 0, 3, 3)]
+    it.receive(Ack(cursor(2)), 1.0)
+    it.receive(Ack(cursor(3)), 2.0)
+    assert recorded(it, DeliveryAcknowledged) == [
+        DeliveryAcknowledged("s1", 0, 2, 2),
+        DeliveryAcknowledged("s1", 2, 3, 1),
+    ]
 
 
 def test_after_a_rewind_nothing_beyond_the_first_attempt_may_be_acknowledged() -> None:
