@@ -300,10 +300,12 @@ def test_a_client_far_behind_with_nothing_to_see_becomes_live(tmp_path: Path) ->
     """The disk says that there is nothing; what comes after it is delivered."""
 
     async def scenario() -> None:
+        async with house(tmp_path) as before:
+            await before.append(*range(20), inbox="b")
         async with house(tmp_path, tail_events_max=5) as it:
-            start = it.log.cursor
-            await it.append(*range(20), inbox="b")
+            start = await it.log.cursor_at(0)
             connection, channel = await it.connect(cursor=start)
+            assert not channel.frames("live")
             await until(lambda: bool(channel.frames("live")))
             await it.append(1, inbox="a")
             assert channel.positions() == [connection.session.last_sent.position]

@@ -216,6 +216,20 @@ def test_a_bad_frame_in_a_session_ends_it_without_a_traceback(
         assert not [record for record in caplog.records if record.exc_info]
 
 
+def test_a_first_message_that_is_no_text_is_refused_without_a_traceback(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Stock uvicorn prints one for every such peer, known or not (security row 38)."""
+
+    async def scenario() -> None:
+        async with site(tmp_path) as it, it.connect() as client:
+            await _no_text(client)
+            assert (await closed(client))[0] == 1007
+
+    run(scenario)
+    assert not [record for record in caplog.records if record.exc_info]
+
+
 def test_a_token_is_in_no_log_at_any_level(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
