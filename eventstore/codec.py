@@ -45,7 +45,8 @@ def _second_text(seconds: int) -> str:
 
 
 def _datetime_text(value: datetime) -> str:
-    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    # strftime takes twice as long, for each message on its way into the log.
+    return value.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 def _content_tag(cls: type[Any]) -> str:

@@ -106,6 +106,7 @@ class Store:
             "cell_size_check=ON",
             "secure_delete=ON",  # a redacted body must not linger in a free page
             "temp_store=MEMORY",
+            "wal_autocheckpoint=4000",  # 16 MiB: a hot page is copied back once, not at each 4 MiB
         ):
             self._db.execute(f"PRAGMA {pragma}")
         for (verdict,) in self._db.execute("PRAGMA quick_check(1)"):
