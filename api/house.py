@@ -29,13 +29,15 @@ from eventstore.folder import FolderLocked, FolderUnfit
 from eventstore.log import EventLog, LogUnavailable, wall_clock_us
 from projections.access import Access
 from projections.deliveries import ack_floor
-from projections.projector import Projector
-from transport.hub import Hub
+from projections.projector import ProjectionsBehind, Projector
+from transport.frames import CloseCode
+from transport.hub import Hub, Refused
 from transport.websocket import WebSocketEndpoint, websocket_endpoint
 
 RELEASE = version("malote")
 PROJECTIONS_FILE = "projections.db"
 PROGRESS_EVERY_S = 1.0
+FLOOR_WAIT_S = 5.0
 
 _log = structlog.get_logger()
 
@@ -198,7 +200,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         sessions = websocket_endpoint(
             hub,
             admit=gate.admit,
-            ack_floor=partial(floor_of, records.projector),
+            ack_floor=partial(floor_of, records),
             allowed_origins=settings.origins,
         )
         house = House(settings, records, hub, gate, sessions, tasks, boot)
@@ -213,9 +215,18 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
                 await records.log.append([Draft("system", ServerStopped(boot=boot))])
 
 
-async def floor_of(projector: Projector, user: str, device: str) -> int | None:
-    """How far a device has acknowledged; None for one that was never here."""
-    answer = await projector.fetch(ack_floor(user, device))
+async def floor_of(records: Records, user: str, device: str) -> int | None:
+    """How far a device has acknowledged; None for one that was never here.
+
+    Asked of rows that hold all that is recorded by now: to take a known device for a new one would
+    be a silent gap. Raises Refused, to come again, where the projections are behind.
+    """
+    try:
+        async with asyncio.timeout(FLOOR_WAIT_S):
+            await records.projector.wait_for(records.log.head.position)
+        answer = await records.projector.fetch(ack_floor(user, device))
+    except (TimeoutError, ProjectionsBehind):
+        raise Refused(CloseCode.OVERLOADED, "the projections are behind") from None
     return next(iter(answer.rows), None)
 
 

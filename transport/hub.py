@@ -15,6 +15,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
+from functools import partial
 from secrets import token_urlsafe
 
 from attrs import frozen
@@ -39,6 +40,7 @@ logger = logging.getLogger(__name__)
 TICK_S = 0.25
 RESTART_SPREAD_MS = 5_000
 SHUTDOWN_RECORDS_S = 3.0
+FLOOR_RECORDS_S = 3.0
 
 
 @frozen
@@ -107,9 +109,20 @@ class Hub:
             raise Refused(CloseCode.RESTART, "restart")
         if len(self._by_device) >= self._limits.connections_max or self._recorder.full:
             raise Refused(CloseCode.OVERLOADED, "overloaded")
+        floor = partial(self._floor, ack_floor)
         return await prepare_opening(
-            hello, self._log, self._limits.window, admit=admit, ack_floor=ack_floor
+            hello, self._log, self._limits.window, admit=admit, ack_floor=floor
         )
+
+    async def _floor(self, ack_floor: AckFloor, user: str, device: str) -> int | None:
+        """Where the log says a device stands.
+
+        One that was here a moment ago must not pass for new: it would start at the head and miss
+        what lies between (G7). So what we know of it is recorded before the log is asked.
+        """
+        if not await self._recorder.flush(FLOOR_RECORDS_S):
+            raise Refused(CloseCode.OVERLOADED, "session records wait for the log")
+        return await ack_floor(user, device)
 
     def open(self, opening: Opening, channel: Channel, address: str | None) -> Connection:
         """Start the session on ``channel``: ``welcome`` goes out, then whatever waits.

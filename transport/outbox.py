@@ -37,6 +37,11 @@ class Outbox:
         """Whether the log is so far behind that there should be no further sessions."""
         return len(self._drafts) >= self._drafts_max
 
+    @property
+    def batches(self) -> int:
+        """How often :meth:`take` is to be called for all that is here now."""
+        return -(-len(self._drafts) // BATCH_MAX)
+
     def add(self, stream: str, event: Event) -> None:
         """Take an event to record."""
         if self.full and self._absorb(event):

@@ -26,8 +26,8 @@ class Recorder:
         self._log = log
         self._outbox = Outbox(records_max)
         self._wanted = asyncio.Event()
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._waiting: list[asyncio.Future[None]] = []
+        self._appending = False
 
     @property
     def full(self) -> bool:
@@ -38,22 +38,36 @@ class Recorder:
         """Take an event; it is appended soon, in order."""
         self._outbox.add(stream, event)
         self._wanted.set()
-        self._idle.clear()
 
     async def run(self) -> None:
         """Append until cancelled."""
         while True:
             await self._wanted.wait()
             self._wanted.clear()
-            while batch := self._outbox.take():
-                await self._append(batch)
-            self._idle.set()
+            waiting, self._waiting = self._waiting, []
+            self._appending = True
+            await self._append_present()
+            self._appending = False
+            for future in waiting:
+                if not future.done():
+                    future.set_result(None)
 
-    async def flush(self, timeout_s: float) -> None:
-        """Wait until all is recorded, or the time is over: a lost range only means redelivery."""
+    async def _append_present(self) -> None:
+        """What is there now; what comes meanwhile is for the next turn, or nobody could wait."""
+        for _ in range(self._outbox.batches):
+            await self._append(self._outbox.take())
+
+    async def flush(self, timeout_s: float) -> bool:
+        """Wait until all that was taken so far is in the log; False where the time was over."""
+        if not self._outbox.batches and not self._appending:
+            return True
+        future = asyncio.get_running_loop().create_future()
+        self._waiting.append(future)
+        self._wanted.set()
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
-                await self._idle.wait()
+                await future
+        return future.done() and not future.cancelled()
 
     async def _append(self, batch: Sequence[Draft]) -> None:
         """Append, however long it takes.

@@ -160,6 +160,7 @@ def test_the_events_of_one_commit_travel_in_one_frame_and_one_write(tmp_path: Pa
         async with house(tmp_path) as it:
             _, one = await it.connect("ana")
             _, two = await it.connect("rui")
+            await it.append(0)  # from here on both stand at the same cursor
             one.writes.clear()
             two.writes.clear()
             await it.append(1, 2, 3)
