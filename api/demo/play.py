@@ -95,7 +95,7 @@ async def play(
 
 def _explained(url: str) -> Sequence[str]:
     return (
-        f"There is no page behind it yet. The token opens the API, as user `{VISITOR}`, for a day:",
+        f"There is no page behind it yet. The token opens the API for a day, as `{VISITOR}`:",
         f'curl -H "Authorization: Bearer mlt_…" {url}/v1/conversations',
     )
 
