@@ -129,8 +129,10 @@ def test_a_snapshot_and_the_events_after_it_are_the_later_snapshot(tmp_path: Pat
             answers = []
 
             async def write() -> None:
-                for fact in history(40):
+                for number, fact in enumerate(history(40)):
                     await log.append(drafts([fact]))
+                    if number % 4 == 0:  # or all of it is one fold
+                        await it.wait_for(log.head.position)
 
             writing = asyncio.create_task(write())
             while not writing.done():
