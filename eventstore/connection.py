@@ -42,7 +42,7 @@ def is_corrupt(error: BaseException) -> bool:
 async def open_writer(path: Path, factory: type[sqlite3.Connection]) -> aiosqlite.Connection:
     """The writing connection of an existing file; raises :class:`FolderUnfit` where WAL is not."""
     connection = await _open(
-        path, "rw", factory=factory, isolation_level="IMMEDIATE", timeout=BUSY_TIMEOUT_S
+        path, "rw", factory=factory, isolation_level=None, timeout=BUSY_TIMEOUT_S
     )
     async with _closed_on_error(connection):
         [(mode,)] = await connection.execute_fetchall("PRAGMA journal_mode=WAL")

@@ -1,8 +1,8 @@
 """The one connection that writes to the log and checkpoints it.
 
-A group is four hops to the connection's thread: look keys up, insert events, insert keys, commit
-(aiosqlite costs 40-110 µs for each). Any exception in here means that the outcome is unknown; the
-log then opens a new writer and looks at what is there.
+A group is two hops to the connection's thread (aiosqlite costs 40-110 µs for each): look keys up,
+then write and commit, in one statement. Any exception in here means that the outcome is unknown;
+the log then opens a new writer and looks at what is there.
 """
 
 from __future__ import annotations
@@ -19,21 +19,23 @@ import orjson
 
 from eventstore.apply import Applied, Known
 from eventstore.connection import APPLICATION_ID, FORMAT, Row, fetch, open_writer
+from eventstore.draft import KEY_BYTES
 from eventstore.folder import FolderUnfit
 
 # A group goes in by one statement with few parameters, and so does a lookup. The sqlite3 module
 # gives the GIL away at every step, and takes up to 5 ms to have it back from a busy event loop:
 # executemany of 1,000 rows, 4 ms by itself, took 1,700 ms beside one, this takes 14 ms.
-_INSERT_EVENTS = """
-INSERT INTO events SELECT
+#
+# Outside of BEGIN and COMMIT a statement is a transaction, all or none of it: COMMIT, and the sync
+# of the WAL, are over when it returns.
+_APPEND = """
+INSERT INTO appended SELECT
     row.value ->> 0, row.value ->> 1, row.value ->> 2, row.value ->> 3, row.value ->> 4,
     row.value ->> 5, substr(?2, row.value ->> 6, row.value ->> 7),
-    substr(?3, row.key * 80 + 1, 32), substr(?3, row.key * 80 + 33, 16),
-    row.value ->> 8, row.value ->> 9, substr(?3, row.key * 80 + 49, 32)
+    substr(?3, row.key * 96 + 1, 32), substr(?3, row.key * 96 + 33, 16),
+    row.value ->> 8, row.value ->> 9, substr(?3, row.key * 96 + 49, 32),
+    iif(row.value ->> 10, substr(?3, row.key * 96 + 81, 16), NULL)
 FROM json_each(?1) AS row
-"""
-_INSERT_KEYS = """
-INSERT INTO keys SELECT substr(?2, row.key * 16 + 1, 16), row.value FROM json_each(?1) AS row
 """
 _LOOKUP = """
 WITH RECURSIVE piece(at) AS (
@@ -48,6 +50,7 @@ CROSS JOIN events ON events.position = keys.position
 CHECKPOINT_PAGES = 4096
 """Checkpoint when about this many pages (16 MiB) wait in the WAL."""
 WAL_BYTES_MAX = 64 * 1024 * 1024
+_NO_KEY = bytes(KEY_BYTES)
 _PAGE_BYTES = 4096
 _GROUP_PAGES = 6
 
@@ -86,10 +89,7 @@ class Writer:
         """Write a group; when this returns, it is durable."""
         if not applied.rows:
             return
-        await self._connection.execute(_INSERT_EVENTS, _packed_events(applied))
-        if applied.keys:
-            await self._connection.execute(_INSERT_KEYS, _packed_keys(applied))
-        await self._connection.commit()
+        await self._connection.execute_fetchall(_APPEND, _packed(applied))
         self._wal_pages += _pages(applied)
 
     async def checkpoint_if_due(self, *, idle: bool) -> None:
@@ -125,27 +125,20 @@ class Writer:
         await self._connection.close()
 
 
-def _packed_events(applied: Applied) -> tuple[str, bytes, bytes]:
-    """Envelopes as JSON, with where their data begins and ends; all data; all hashes and salts."""
+def _packed(applied: Applied) -> tuple[str, bytes, bytes]:
+    """Envelopes as JSON, with where their data begins; all data; all hashes, salts and keys."""
+    keys = {position: key for key, position in applied.keys}
     envelopes: list[tuple[object, ...]] = []
     data: list[bytes] = []
-    hashes: list[bytes] = []
+    digests: list[bytes] = []
     start = 1
     for row in applied.rows:
-        size = len(row[6])
-        envelopes.append((*row[:6], start, size, row[9], row[10]))
+        size, key = len(row[6]), keys.get(row[0])
+        envelopes.append((*row[:6], start, size, row[9], row[10], key is not None))
         data.append(row[6])
-        hashes += (row[7], row[8], row[11])
+        digests += (row[7], row[8], row[11], key or _NO_KEY)
         start += size
-    return orjson.dumps(envelopes).decode(), b"".join(data), b"".join(hashes)
-
-
-def _packed_keys(applied: Applied) -> tuple[str, bytes]:
-    """Positions as JSON, and all keys; sorted, to touch the leaves of the tree in order."""
-    keys = sorted(applied.keys)
-    return orjson.dumps([position for _, position in keys]).decode(), b"".join(
-        key for key, _ in keys
-    )
+    return orjson.dumps(envelopes).decode(), b"".join(data), b"".join(digests)
 
 
 def _pages(applied: Applied) -> int:

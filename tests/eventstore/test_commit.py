@@ -25,10 +25,18 @@ class Fault(Enum):
 
     LOOKUP = auto()
     INSERT = auto()
+    HALFWAY = auto()
     BEFORE_COMMIT = auto()
     AFTER_COMMIT = auto()
     CHECKPOINT = auto()
     OPEN = auto()
+
+
+# Gone with the connection, like the trouble itself.
+_FAILS_AFTER_AN_EVENT = """
+CREATE TEMP TRIGGER halfway AFTER INSERT ON events
+BEGIN SELECT RAISE(ABORT, 'an event is written, its key is not'); END
+"""
 
 
 class Disk:
@@ -42,9 +50,9 @@ class Disk:
 
         class Connection(sqlite3.Connection):
             def execute(self, sql: str, *parameters: object) -> sqlite3.Cursor:
-                if "INSERT INTO events" in sql:
-                    disk.strike(Fault.INSERT)
-                elif "FROM piece" in sql:
+                if "INSERT INTO appended" in sql:
+                    return self.append(sql, *parameters)
+                if "FROM piece" in sql:
                     disk.strike(Fault.LOOKUP)
                 elif "wal_checkpoint(PASSIVE)" in sql:
                     disk.strike(Fault.CHECKPOINT)
@@ -52,22 +60,34 @@ class Disk:
                     disk.strike(Fault.OPEN)
                 return super().execute(sql, *parameters)  # type: ignore[arg-type]  # as given
 
-            def commit(self) -> None:
+            def append(self, sql: str, *parameters: object) -> sqlite3.Cursor:
+                """The one statement that is a group's transaction."""
+                disk.strike(Fault.INSERT)
                 if disk.mischief is not None:
                     mischief, disk.mischief = disk.mischief, None
-                    self.rollback()
+                    super().execute("BEGIN")
                     mischief(self)
-                    super().commit()
+                    super().execute("COMMIT")
                     raise disk.error
+                if disk.is_next(Fault.HALFWAY):
+                    disk.faults.pop(0)
+                    super().execute(_FAILS_AFTER_AN_EVENT)
+                elif disk.is_next(Fault.BEFORE_COMMIT):
+                    super().execute("BEGIN")
+                done = super().execute(sql, *parameters)  # type: ignore[arg-type]  # as given
                 disk.strike(Fault.BEFORE_COMMIT)
-                super().commit()
                 disk.strike(Fault.AFTER_COMMIT)
+                return done
 
         self.connection = Connection
 
+    def is_next(self, fault: Fault) -> bool:
+        """Whether it is time for this one."""
+        return bool(self.faults) and self.faults[0] is fault
+
     def strike(self, here: Fault) -> None:
         """Fail if it is time to."""
-        if self.faults and self.faults[0] is here:
+        if self.is_next(here):
             self.faults.pop(0)
             raise self.error
 
@@ -136,7 +156,13 @@ def test_one_failure_anywhere_loses_nothing_acknowledged(
 
 
 @pytest.mark.parametrize(
-    ("fault", "stored"), [(Fault.BEFORE_COMMIT, 0), (Fault.AFTER_COMMIT, 1), (Fault.INSERT, 0)]
+    ("fault", "stored"),
+    [
+        (Fault.INSERT, 0),
+        (Fault.HALFWAY, 0),
+        (Fault.BEFORE_COMMIT, 0),
+        (Fault.AFTER_COMMIT, 1),
+    ],
 )
 def test_the_unknown_outcome_is_looked_up(tmp_path: Path, fault: Fault, stored: int) -> None:
     """What turns up after a failed group is in the log: in head and tail, announced, and known."""

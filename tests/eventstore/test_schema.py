@@ -52,6 +52,9 @@ def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
         "INSERT OR REPLACE INTO events SELECT * FROM events WHERE position = 2",
         f"INSERT INTO events SELECT position + 4, {OTHERS} FROM events LIMIT 1",  # noqa: S608
         f"INSERT INTO events SELECT NULL, {OTHERS} FROM events LIMIT 1",  # noqa: S608
+        f"INSERT INTO appended SELECT position + 4, {OTHERS}, NULL FROM events LIMIT 1",  # noqa: S608
+        # The event would be in order: with its key refused, it is not there either.
+        f"INSERT INTO appended SELECT 4, {OTHERS}, digest FROM events JOIN keys USING (position)",  # noqa: S608
         "UPDATE events SET data = NULL",
         "UPDATE events SET salt = NULL",
         "UPDATE events SET data = x'00', salt = x'00'",
