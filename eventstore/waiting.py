@@ -31,6 +31,11 @@ class Waiting:
             self.receipts.set_exception(error)
 
 
+_QUIET_TURNS = 2
+_TURNS_MAX = 16
+"""Turns of the event loop: a request that has arrived becomes an append within two of them."""
+
+
 class Queue:
     """First in, first out; bounded by drafts and bytes, although one append always finds room."""
 
@@ -64,6 +69,7 @@ class Queue:
         while not self._appends and not self.closed:
             self._changed.clear()
             await self._changed.wait()
+        await self._let_join(drafts_max)
         group: list[Waiting] = []
         count = 0
         while self._appends:
@@ -73,6 +79,20 @@ class Queue:
             count += size
             group.append(self._pop())
         return group
+
+    async def _let_join(self, drafts_max: int) -> None:
+        """Let what has arrived already become appends: no timer, a few turns of the event loop.
+
+        A commit costs about as much for one append as for fifty. Without this, the requests that
+        came in during a commit, and are not read yet, miss the next one by a few microseconds.
+        """
+        quiet = 0
+        for _ in range(_TURNS_MAX):
+            if quiet == _QUIET_TURNS or self._drafts >= drafts_max or self.closed:
+                return
+            before = self._drafts
+            await asyncio.sleep(0)
+            quiet = quiet + 1 if self._drafts == before else 0
 
     def drain(self) -> list[Waiting]:
         """Everything that waits, at once."""
