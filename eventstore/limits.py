@@ -20,6 +20,8 @@ class Limits:
     waiting_bytes_max: int = 64 * MIB
     tail_events_max: int = 10_000
     tail_bytes_max: int = 16 * MIB
+    recent_events_max: int = 4_000
+    recent_bytes_max: int = 8 * MIB
     page_bytes_max: int = 16 * MIB
     disk_reserve_bytes: int = 64 * MIB
     recheck_links: int = 1_000

@@ -28,6 +28,7 @@ from eventstore.draft import Draft, Receipt
 from eventstore.events import RecordedEvent
 from eventstore.folder import FolderLock, free_bytes, log_path, prepare, sync_folder
 from eventstore.limits import DEFAULT_LIMITS, Limits
+from eventstore.recent import Recent
 from eventstore.recheck import ChainBroken
 from eventstore.tail import Tail, Visible
 from eventstore.waiting import Queue, Waiting
@@ -114,6 +115,11 @@ class EventLog:
         resources.push_async_callback(self._readers.close)
         self.epoch = await self._ask(reader.epoch)
         await self._prime_tail()
+        self._recent = Recent(
+            self.head.position,
+            events_max=self._limits.recent_events_max,
+            bytes_max=self._limits.recent_bytes_max,
+        )
         self._task = asyncio.create_task(self._committer.run(), name="malote log writer")
         logger.info(
             "log open at position %d, SQLite %s", self.head.position, sqlite3.sqlite_version
@@ -186,6 +192,7 @@ class EventLog:
 
     def _committed(self, events: list[RecordedEvent]) -> None:
         self.tail.extend(events)
+        self._recent.extend(events)
         try:
             self.on_commit(events)
         except Exception:
@@ -204,11 +211,16 @@ class EventLog:
     ) -> list[RecordedEvent]:
         """Events with ``after`` < position <= ``until`` (default: head), in order.
 
-        A page ends early when it weighs 16 MiB; only an empty one says that there is no more.
+        The newest come from memory, older ones from the disk. A page ends early when it weighs
+        16 MiB; only an empty one says that there is no more.
         """
         until = self.head.position if until is None else min(until, self.head.position)
         if after >= until or limit <= 0:
             return []
+        if streams is None:
+            held = self._recent.read(after, until, limit, self._limits.page_bytes_max)
+            if held is not None:
+                return held
         return await self._ask(
             reader.page, after, until, limit, streams, self._limits.page_bytes_max
         )

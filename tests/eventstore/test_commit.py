@@ -11,6 +11,7 @@ from enum import Enum, auto
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
 from eventstore import chain, commit, writer
 from eventstore.draft import Draft, Receipt, idempotency_key
@@ -18,6 +19,7 @@ from eventstore.events import ConversationRead, RecordedEvent
 from eventstore.log import EventLog, Limits, LogHalted, LogUnavailable
 
 SUPPORT = frozenset({"support"})
+FROM_DISK = Limits(recent_events_max=0)
 
 
 class Fault(Enum):
@@ -93,7 +95,7 @@ class Disk:
 
 
 @asynccontextmanager
-async def _opened(folder: Path, disk: Disk, limits: Limits = Limits()) -> AsyncIterator[EventLog]:  # noqa: B008  frozen
+async def _opened(folder: Path, disk: Disk, limits: Limits = FROM_DISK) -> AsyncIterator[EventLog]:
     log = await EventLog.open(folder, connection_factory=disk.connection, limits=limits)
     try:
         yield log
@@ -216,7 +218,7 @@ def test_what_nobody_acknowledged_yet_is_not_shown(tmp_path: Path) -> None:
     disk = Disk()
 
     async def scenario() -> None:
-        async with _opened(tmp_path, disk, Limits(tail_events_max=1)) as log:
+        async with _opened(tmp_path, disk, evolve(FROM_DISK, tail_events_max=1)) as log:
             await log.append([_draft("a"), _draft("b")])
             disk.faults = [Fault.AFTER_COMMIT, *[Fault.OPEN] * 10_000]
             with pytest.raises(LogUnavailable):

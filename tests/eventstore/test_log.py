@@ -30,12 +30,13 @@ from eventstore.tail import Visible
 
 SUPPORT = frozenset({"support"})
 SMALL_TAIL = Limits(tail_events_max=3)
+FROM_DISK = Limits(recent_events_max=0)
 
 
 @asynccontextmanager
 async def _opened(
-    folder: Path, limits: Limits = Limits(), clock: Callable[[], int] = lambda: 1_000  # noqa: B008
-) -> AsyncIterator[EventLog]:  # fmt: skip
+    folder: Path, limits: Limits = FROM_DISK, clock: Callable[[], int] = lambda: 1_000
+) -> AsyncIterator[EventLog]:
     log = await EventLog.open(folder, limits=limits, clock=clock)
     try:
         yield log

@@ -1,0 +1,58 @@
+"""The newest events as they were committed, for who follows the log closely.
+
+A cache of the log, never a second truth, like the tail, which holds what members see and how they
+see it; this holds all events, as :meth:`EventLog.read` gives them. Without it the projections would
+fetch from the disk, as JSON, what was in memory a tenth of a second ago.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from itertools import islice
+
+from eventstore.events import RecordedEvent
+
+
+class Recent:
+    """All events above position ``since``, in order; bounded by events and by bytes of data."""
+
+    def __init__(self, since: int, *, events_max: int, bytes_max: int) -> None:
+        self._events: deque[RecordedEvent] = deque()
+        self._events_max = events_max
+        self._bytes_max = bytes_max
+        self._bytes = 0
+        self.since = since
+
+    def extend(self, events: Sequence[RecordedEvent]) -> None:
+        """Take newly committed events, in order; the oldest leave when it is over a bound."""
+        for event in events:
+            self._events.append(event)
+            self._bytes += _size(event)
+        while len(self._events) > self._events_max or self._bytes > self._bytes_max:
+            oldest = self._events.popleft()
+            self._bytes -= _size(oldest)
+            self.since = oldest.position
+
+    def read(
+        self, after: int, until: int, limit: int, bytes_max: int
+    ) -> list[RecordedEvent] | None:
+        """Events with ``after`` < position <= ``until``; None if older ones are missing here.
+
+        At most ``limit``, and ``bytes_max`` bytes of data, but one event always fits.
+        """
+        if after < self.since:
+            return None
+        page: list[RecordedEvent] = []
+        size = 0
+        start = after - self.since  # positions have no gaps
+        for event in islice(self._events, start, start + min(limit, until - after)):
+            if size >= bytes_max:
+                break
+            page.append(event)
+            size += _size(event)
+        return page
+
+
+def _size(event: RecordedEvent) -> int:
+    return len(event.data or b"")
