@@ -61,4 +61,10 @@ def _evolve_all(
         if recorded.type in projection.types:
             statement = projection.evolve(recorded, event)
             if statement is not None:
-                statements[projection.name].append(statement)
+                statements[projection.name].append(
+                    statement.without_nul() if _has_nul(recorded) else statement
+                )
+
+
+def _has_nul(recorded: RecordedEvent) -> bool:
+    return b"\\u0000" in (recorded.data or b"") or "\0" in recorded.stream

@@ -2,9 +2,10 @@
 
 ``evolve`` gives at most one statement an event: the name of a *step* of the projection, and values.
 A step is SQL in the projection's schema and may touch several tables. It is the body of a trigger
-on the view ``<name>_fold``, so that a whole page of statements goes in as one INSERT. Python's
-sqlite3 gives the GIL away at every row, and beside a busy event loop takes up to 5 ms to have it
-back: with ``executemany`` a page of 1,000 took seconds there, and this takes milliseconds.
+on the view ``<name>_fold``, so that many statements go in as one INSERT. Python's sqlite3 gives the
+GIL away at every row, and beside a busy event loop takes up to 5 ms to have it back: with
+``executemany`` a page of 1,000 took seconds there, and this takes milliseconds. (Taking the values
+out of JSON instead cost SQLite more than all the rest of what it does for a message in memory.)
 
 Everything a projection creates is called after it (``messages``, ``messages_edit``), which is how
 what an older version left behind is found and dropped. Tables hold integers and text, no floats:
@@ -14,8 +15,9 @@ digests are to be equal on any machine. They carry no triggers, and can be copie
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any, Generic, NamedTuple, NewType, TypeAlias, TypeVar
 
 import orjson
@@ -32,6 +34,9 @@ T_co = TypeVar("T_co", covariant=True)
 
 Microseconds = NewType("Microseconds", int)
 """A time, µs since the Unix epoch, UTC; RFC 3339 text once it is JSON."""
+
+ROWS_MAX = 128
+"""Rows of one INSERT; a power of two. SQLite takes 32,766 parameters, and our widest row has 25."""
 
 POSITION_MAX = 2**63 - 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -50,6 +55,14 @@ class Statement(NamedTuple):
 
     step: str
     values: Values
+
+    def without_nul(self) -> Statement:
+        """With U+FFFD for each NUL, at which functions of SQLite end a text: two ids became one."""
+        values = {
+            column: value.replace("\0", "\ufffd") if isinstance(value, str) else value
+            for column, value in self.values.items()
+        }
+        return Statement(self.step, values)
 
 
 Evolve: TypeAlias = Callable[[RecordedEvent, Event | None], Statement | None]
@@ -87,29 +100,25 @@ class Projection:
         )
         return "\n".join((self.tables, view, *triggers))
 
-    @property
-    def fold_sql(self) -> str:
-        """Takes statements, as :func:`encode_statements` gives them, in their order."""
-        columns = ", ".join(f"value ->> '{column}'" for column in ("step", *self.columns))
-        return f"INSERT INTO {self.name}_fold SELECT {columns} FROM json_each(?)"
+    def inserts(self, statements: Sequence[Statement]) -> Iterator[tuple[str, list[SqlValue]]]:
+        """What takes these statements in their order: a few INSERTs, and their parameters."""
+        width = 1 + len(self.columns)
+        for start in range(0, len(statements), ROWS_MAX):
+            part = statements[start : start + ROWS_MAX]
+            values: list[SqlValue] = []
+            for step, of in part:
+                values.append(step)
+                values += map(of.get, self.columns)
+            # Few lengths, so that SQLite finds the INSERT prepared; a row without a step is none.
+            rows = 1 << (len(part) - 1).bit_length()
+            values += [None] * (rows * width - len(values))
+            yield _insert(self.name, width, rows), values
 
 
-def encode_statements(statements: Sequence[Statement]) -> str:
-    """A page's statements as one parameter."""
-    encoded = orjson.dumps([{"step": step, **values} for step, values in statements])
-    if b"\\u0000" in encoded:
-        # SQLite ends a JSON string at a NUL, so two ids could become one; U+FFFD keeps the rest.
-        encoded = orjson.dumps(
-            [{"step": step, **_without_nul(values)} for step, values in statements]
-        )
-    return encoded.decode()
-
-
-def _without_nul(values: Values) -> Values:
-    return {
-        column: value.replace("\0", "\ufffd") if isinstance(value, str) else value
-        for column, value in values.items()
-    }
+@cache
+def _insert(name: str, width: int, rows: int) -> str:
+    row = f"({', '.join('?' * width)})"
+    return f"INSERT INTO {name}_fold VALUES {', '.join([row] * rows)}"
 
 
 @frozen

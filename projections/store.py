@@ -26,7 +26,7 @@ from eventstore.chain import GENESIS
 from eventstore.cursor import Cursor
 from eventstore.events import RecordedEvent
 from projections.fold import VOCABULARY, Folded, fold
-from projections.projection import Answer, Projection, Query, encode_statements, json_list
+from projections.projection import Answer, Projection, Query, json_list
 from projections.reading import digests, fetch, pages, tables
 
 logger = logging.getLogger(__name__)
@@ -202,9 +202,8 @@ class Store:
         cursor = Cursor.at(self._epoch, last.position, last.hash)
         with self._transaction():
             for name, statements in folded.statements.items():
-                if statements:
-                    sql = self._projections[name].fold_sql
-                    self._db.execute(sql, (encode_statements(statements),))
+                for sql, values in self._projections[name].inserts(statements):
+                    self._db.execute(sql, values)
             self._db.execute(
                 "UPDATE checkpoint SET position = ?, hash8 = ?, skipped = skipped + ?,"
                 " vocabulary = ? WHERE name IN (SELECT value FROM json_each(?))",

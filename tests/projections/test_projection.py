@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from eventstore.codec import EVENT_TYPES, decode_recorded
 from projections import PROJECTIONS
-from projections.projection import Projection
+from projections.projection import ROWS_MAX, Projection, Statement
 from projections.store import statements_of
 from tests.projections.history import Fact, Log
 from tests.projections.hostile import facts
@@ -49,6 +49,37 @@ def test_everything_a_projection_makes_is_called_after_it_and_no_table_has_a_tri
         assert name == projection.name or name.startswith(f"{projection.name}_")
         assert kind != "trigger" or on in views
     db.close()
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 127, 128, 129, 300])
+def test_every_statement_goes_in_once_and_in_order(count: int) -> None:
+    """However many: rows that only fill an INSERT up leave nothing, and there are few lengths."""
+    rows = Projection(
+        name="rows",
+        version=1,
+        types=frozenset(),
+        tables="CREATE TABLE rows (number INTEGER PRIMARY KEY, one, other);",
+        columns=("one", "other"),
+        steps={"put": "INSERT INTO rows (one, other) VALUES (new.one, new.other);"},
+        evolve=lambda _recorded, _event: None,
+    )
+    db = sqlite3.connect(":memory:")
+    for statement in statements_of(rows.schema):
+        db.execute(statement)
+    lengths = set()
+    for sql, values in rows.inserts([Statement("put", {"other": n}) for n in range(count)]):
+        db.execute(sql, values)
+        lengths.add(len(values) // 3)
+    assert db.execute("SELECT one, other FROM rows ORDER BY number").fetchall() == [
+        (None, number) for number in range(count)
+    ]
+    assert lengths <= {1, 2, 4, 8, 16, 32, 64, 128}
+    db.close()
+
+
+def test_the_widest_row_fits_into_sqlite_s_parameters() -> None:
+    """More than 32,766 in one statement are refused, by a page that nobody tried."""
+    assert max(len(each.columns) + 1 for each in PROJECTIONS) * ROWS_MAX <= 32_766
 
 
 def test_names_do_not_contain_each_other() -> None:
