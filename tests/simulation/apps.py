@@ -16,6 +16,7 @@ from typing import Protocol
 from attrs import define, field
 
 from eventstore.cursor import Cursor
+from tests.simulation.links import ClientEnd
 from tests.simulation.process import Process
 from transport.client import Inbox, connect
 from transport.client_errors import Stopped
@@ -42,7 +43,7 @@ class Outside(Protocol):
     def trace(self, who: str, what: str) -> None:
         """Write down what happened."""
 
-    async def dial(self, app: App) -> Socket:
+    async def dial(self, app: App) -> ClientEnd:
         """Open a socket to the server; raises LinkEnded."""
 
 
@@ -77,6 +78,7 @@ class App:
     process: Process | None = None
     links: int = 0
     ends: list[str] = field(factory=list)
+    socket: ClientEnd | None = None
     inbox: Inbox | None = None
     state: State = State.CONNECTING
     slow_s: float = 0.0
@@ -161,14 +163,16 @@ class App:
 
     async def _dial(self, _url: str) -> Socket:
         self.links += 1
-        return await self.world.dial(self)
+        self.socket = None
+        self.socket = await self.world.dial(self)
+        return self.socket
 
     def _on_state(self, state: State) -> None:
         self.state = state
         end = self.inbox.last_end if self.inbox is not None else None
         why = f" after {end.reason!r} ({end.code})" if end and state is State.RECONNECTING else ""
         self.world.trace(self.name, f"{state.value}{why}")
-        if why and end is not None:
+        if why and end is not None and not (self.socket is not None and self.socket.lossy):
             self.ends.append(end.reason)
 
     def _on_reset(self, reset: Reset) -> None:

@@ -63,6 +63,7 @@ class Pipe:
             self.bytes -= size
             if self._to.alive:
                 self._deliver(item)
+            self._link.server.make_room()
 
     def release(self) -> None:
         """Take what was held back."""
@@ -141,7 +142,6 @@ class Link:
             self.cut(client_told=not self.client.ended, server_told=not self.server.ended)
         elif self.down.held:
             self.down.release()
-            self.server.relieved()
         self.faulty = False
 
 
@@ -165,6 +165,11 @@ class ClientEnd:
     def ended(self) -> bool:
         """Whether this side knows that it is over."""
         return self._end is not None
+
+    @property
+    def lossy(self) -> bool:
+        """Whether bytes of this link vanish: then there are gaps, and they are noticed."""
+        return self._link.up.vanishing or self._link.down.vanishing
 
     async def send(self, text: str) -> None:
         """Write a frame; raises LinkEnded."""
@@ -323,8 +328,12 @@ class ServerEnd(asyncio.Transport):
         if self.process.alive and not self.ended and not self._room.is_set():
             channel.pause_writing()
 
-    def relieved(self) -> None:
-        """The peer takes bytes again."""
+    def make_room(self) -> None:
+        """The peer has taken something."""
+        if not self._room.is_set():
+            self._link.loop.call_soon(self._relieved, context=self.process.context)
+
+    def _relieved(self) -> None:
         if not self._room.is_set() and self._link.down.bytes <= self._link.high_water:
             paused = self._channel is not None and not self._channel.writable
             self._room.set()

@@ -49,7 +49,7 @@ def make_task(
 ) -> asyncio.Task[Any]:
     """The loop's task factory: a task belongs to the process that made it."""
     task: asyncio.Task[Any] = asyncio.Task(coro, loop=loop, context=context)
-    process = (context or copy_context()).get(PROCESS)
+    process = (copy_context() if context is None else context).get(PROCESS)
     if process is not None:
         process.tasks[task] = None
         task.add_done_callback(process.tasks.pop)

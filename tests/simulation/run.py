@@ -26,6 +26,7 @@ from transport.client_session import State
 CAUGHT_UP_WITHIN_S = 35.0
 DELIVERED_WITHIN_S = 2.0
 CALM_AFTERWARDS_S = 40.0
+LIVES_S_MAX = 600.0
 VERIFIED_EVERY = 20
 _SHM = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
 
@@ -53,7 +54,7 @@ def simulate(seed: int) -> Outcome:
         asyncio.set_event_loop(loop)
         try:
             with doubles.standing_in(world.disk, rng):
-                loop.run_until_complete(_live(world, seed))
+                loop.run_until_complete(asyncio.wait_for(_live(world, seed), LIVES_S_MAX))
         except Exception as error:  # a world that cannot go on is a finding, too
             world.fail(f"the world ended: {error!r}")
         finally:

@@ -11,6 +11,7 @@ import asyncio
 import shutil
 import sqlite3
 from collections.abc import Coroutine, Sequence
+from contextvars import copy_context
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -67,8 +68,10 @@ class World:
         self._starting: Server | None = None
         self.calm = False
         self.apps = [self._app(user, device) for user, device in plan.apps]
+        self._context = copy_context()
         self._folder = folder
         self._generation = 0
+        self._links_made = 0
         self._clock_offset_us = 0
         self._stalled_at = float("-inf")
         self._tasks: dict[asyncio.Task[Any], None] = {}
@@ -119,7 +122,8 @@ class World:
 
     def spawn(self, coro: Coroutine[Any, Any, Any], *, fault: bool = False) -> asyncio.Task[Any]:
         """The world's own doings; none may fail. A fault ends when the calm begins."""
-        task = self.loop.create_task(coro)
+        # In no process's name, whoever's work this comes from: it must outlive what it kills.
+        task = self.loop.create_task(coro, context=self._context.copy())
         (self._faults if fault else self._tasks)[task] = None
         task.add_done_callback(self._over)
         return task
@@ -350,9 +354,10 @@ class World:
         if server is None or not server.ready:
             raise LinkEnded(LinkEnd(reason="connection refused"))
         link = Link(
-            len(self.links), who, self.loop, Random(self.rng.random()), client, server.process,
+            self._links_made, who, self.loop, Random(self.rng.random()), client, server.process,
             self.watch, HIGH_WATER_BYTES,
         )  # fmt: skip
+        self._links_made += 1
         self.links.append(link)
         serving = link.server.serve(server.endpoint, direct=self.rng.random() < 0.7)
         server.process.spawn(self._serve(serving))
@@ -373,8 +378,8 @@ class World:
 
     def open_links(self) -> list[Link]:
         """Those that one of their ends still holds."""
-        self.links = [link for link in self.links if link.open] or self.links[-1:]
-        return [link for link in self.links if link.open]
+        self.links = [link for link in self.links if link.open]
+        return self.links
 
     def heal(self) -> None:
         """From now on nothing goes wrong any more."""
