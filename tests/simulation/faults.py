@@ -26,6 +26,7 @@ from transport.client_socket import LinkEnded
 
 Fault = Callable[[World], Coroutine[Any, Any, None]]
 DAY_S = 86_400.0
+CALM_WEBHOOK_EVERY_S = 4.0
 
 
 # --- the network -------------------------------------------------------------------------------
@@ -255,7 +256,8 @@ async def write_messages(world: World) -> None:
     what was."""
     number = 0
     while True:
-        await asyncio.sleep(world.rng.expovariate(1 / world.plan.webhook_every_s))
+        every_s = CALM_WEBHOOK_EVERY_S if world.calm else world.plan.webhook_every_s
+        await asyncio.sleep(world.rng.expovariate(1 / every_s))
         burst = 1 if world.calm else world.rng.choice(world.plan.bursts)
         inbox = world.rng.choice(world.plan.inboxes)
         numbers = range(number, number + burst)

@@ -43,11 +43,11 @@ def draw(rng: Random) -> Plan:
     return Plan(
         inboxes=INBOXES[: rng.randint(1, 3)],
         apps=tuple(sorted(rng.sample(devices, rng.randint(1, 3)))),
-        chaos_s=rng.choice((15.0, 30.0, 60.0)),
-        fault_every_s=rng.choice((1.0, 3.0, 6.0)),
+        chaos_s=rng.choice((8.0, 15.0, 40.0)),
+        fault_every_s=rng.choice((0.7, 1.5, 4.0)),
         faults=tuple(sorted(chosen)),
-        webhook_every_s=rng.choice((0.5, 1.5, 4.0)),
-        bursts=rng.choice(((1,), (1, 2, 3), (1, 1, 1, 25))),
+        webhook_every_s=rng.choice((1.0, 2.0, 4.0)),
+        bursts=rng.choice(((1,), (1, 2, 3), (1, 1, 1, 1, 12))),
         projections_all=rng.random() < 0.1,
         permuted=rng.random() < 0.7,
         log=LogLimits(
@@ -57,7 +57,7 @@ def draw(rng: Random) -> Plan:
             readers=rng.choice((1, 2)),
         ),
         hub=HubLimits(
-            window=Window(rng.choice((3, 20, 100)), rng.choice((2_000, 256 * 1024))),
+            window=Window(rng.choice((4, 20, 100)), rng.choice((3_000, 256 * 1024))),
             records_max=rng.choice((40, 20_000)),
         ),
     )

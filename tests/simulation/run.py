@@ -20,12 +20,13 @@ from tests.simulation.invariants import History
 from tests.simulation.loop import VirtualLoop
 from tests.simulation.plan import draw
 from tests.simulation.process import make_task
+from tests.simulation.server import Server
 from tests.simulation.world import World, _connect
 from transport.client_session import State
 
 CAUGHT_UP_WITHIN_S = 35.0
 DELIVERED_WITHIN_S = 2.0
-CALM_AFTERWARDS_S = 40.0
+CALM_AFTERWARDS_S = 30.0
 LIVES_S_MAX = 600.0
 VERIFIED_EVERY = 20
 _SHM = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
@@ -137,10 +138,7 @@ async def _the_end(world: World, seed: int) -> None:
             world.fail(what)
 
 
-async def _digests(server: object) -> tuple[dict[str, str], dict[str, str]]:
-    from tests.simulation.server import Server
-
-    assert isinstance(server, Server)
+async def _digests(server: Server) -> tuple[dict[str, str], dict[str, str]]:
     await server.projector.wait_for(server.log.head.position)
     return await server.projector.digests(), await server.projector.rebuild()
 
@@ -171,4 +169,3 @@ def _no_collection() -> Iterator[None]:
         yield
     finally:
         gc.enable()
-        gc.collect()

@@ -80,7 +80,7 @@ class World:
 
     def _app(self, user: str, device: str) -> App:
         rng = Random(self.rng.random())
-        window = Window(rng.choice((2, 10, 100)), rng.choice((1_000, 256 * 1024)))
+        window = Window(rng.choice((4, 10, 100)), rng.choice((3_000, 256 * 1024)))
         return App(self, user, device, rng.choice(tuple(Keeps)), window, rng)
 
     # --- what it tells -------------------------------------------------------------------------
