@@ -66,6 +66,13 @@ async def _stall(world: World) -> None:
         link.heal()
 
 
+async def _swallow(world: World) -> None:
+    """A proxy in between loses one frame, which TCP alone never does."""
+    if link := _some_link(world):
+        world.trace(link.who, f"link {link.number} loses a frame")
+        link.swallow()
+
+
 async def _partition(world: World) -> None:
     app = world.rng.choice(world.apps)
     world.trace(app.name, "is cut off")
@@ -131,8 +138,11 @@ async def _rogue(world: World) -> None:
     try:
         async with asyncio.timeout(20):
             await _lie(world, socket)
-    except (LinkEnded, TimeoutError):
+    except LinkEnded:
         pass
+    except TimeoutError:
+        if not socket.disturbed:
+            world.fail("a client that lies is not sent away")
     await socket.close()
     await process.kill()
 
@@ -153,8 +163,10 @@ async def _lie(world: World, socket: ClientEnd) -> None:
             world.fail(f"a cursor that is a lie was taken as {frame['resume']['outcome']}")
         if frame["type"] == "live" and lie == "ack":
             await asyncio.sleep(rng.random() * 3)
-            head = server.log.cursor
-            await socket.send(orjson.dumps({"type": "ack", "cursor": str(head)}).decode())
+            beyond = f"{server.log.epoch}.{server.log.head.position + 1000}.00000000"
+            await socket.send(orjson.dumps({"type": "ack", "cursor": beyond}).decode())
+        if frame["type"] == "live" and lie != "ack":
+            return
 
 
 async def _rewind(world: World) -> None:
@@ -238,6 +250,7 @@ FAULTS: Mapping[str, Fault] = {
     "server_stops": _server_stops, "disk_slow": _disk_slow, "disk_fails": _disk_fails,
     "disk_full": _disk_full, "clock_jumps": _clock_jumps, "membership": _membership,
     "ghost": _ghost, "rogue": _rogue, "rewind": _rewind,
+    "swallow": _swallow,
 }  # fmt: skip
 
 

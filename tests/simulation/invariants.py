@@ -24,7 +24,7 @@ HONEST_ENDS = frozenset({"reset", "nobody answers", "connection refused", "close
 SERVERS_WORDS = (
     "restart", "replaced by", "no heartbeat", "the peer takes nothing", "overloaded",
     "session records wait", "the projections are behind", "the log is not available",
-    "the server has fallen silent", "access was withdrawn", "the token is not valid",
+    "the server has fallen silent", "no hello within", "access was withdrawn", "the token is not valid",
 )  # fmt: skip
 
 

@@ -41,6 +41,7 @@ class Pipe:
         self.bytes = 0
         self.held = False
         self.vanishing = False
+        self.swallowing = False
         self.broken = False
 
     def put(self, item: Any, size: int = 0) -> None:
@@ -61,7 +62,9 @@ class Pipe:
         elif self._items and not self.broken:
             item, size = self._items.popleft()
             self.bytes -= size
-            if self._to.alive:
+            if self.swallowing and b'"events"' in item[1]:
+                self.swallowing = False
+            elif self._to.alive:
                 self._deliver(item)
             self._link.server.make_room()
 
@@ -100,6 +103,7 @@ class Link:
         self.up = Pipe(self, server, self.server.got)
         self.down = Pipe(self, client, self.client.got)
         self.faulty = False
+        self.lossy = False
 
     def delay_s(self) -> float:
         """How long the next frame takes."""
@@ -127,7 +131,7 @@ class Link:
 
     def go_half_open(self, *, up: bool, down: bool) -> None:
         """From now on bytes vanish, one way or both."""
-        self.faulty = True
+        self.faulty = self.lossy = True
         self.up.vanishing |= up
         self.down.vanishing |= down
 
@@ -136,9 +140,13 @@ class Link:
         self.faulty = True
         self.down.held = True
 
+    def swallow(self) -> None:
+        """The next events are lost on their way."""
+        self.faulty = self.lossy = self.down.swallowing = True
+
     def heal(self) -> None:
         """The network is well again: a link that lost bytes is reset, one that stalled goes on."""
-        if self.up.vanishing or self.down.vanishing or self.up.broken:
+        if self.lossy or self.up.broken:
             self.cut(client_told=not self.client.ended, server_told=not self.server.ended)
         elif self.down.held:
             self.down.release()
@@ -169,7 +177,13 @@ class ClientEnd:
     @property
     def lossy(self) -> bool:
         """Whether bytes of this link vanish: then there are gaps, and they are noticed."""
-        return self._link.up.vanishing or self._link.down.vanishing
+        return self._link.lossy
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether this link cannot be expected to bring an answer."""
+        link = self._link
+        return link.faulty or link.up.broken or not link.server.process.alive
 
     async def send(self, text: str) -> None:
         """Write a frame; raises LinkEnded."""

@@ -97,6 +97,19 @@ async def _calm(world: World) -> None:
         if app.links != before and world.rights.of(app.user):
             world.fail(f"{app.name} reconnected in the calm")
     _all_caught_up(world)
+    _nobody_waits(world)
+
+
+def _nobody_waits(world: World) -> None:
+    """Webhooks are taken, and dead connections are gone (G11: within 2.5 heartbeats)."""
+    assert world.server is not None
+    for since in world.asking.values():
+        if since < world.loop.time() - CALM_AFTERWARDS_S / 2:
+            world.fail(f"what was asked at {since:.1f} is not answered")
+    living = {f"client:{app.name}" for app in world.apps}
+    for connection in world.server.hub.connections:
+        if connection.stream not in living:
+            world.fail(f"{connection.stream} is gone, and still connected")
 
 
 def _all_caught_up(world: World) -> None:

@@ -12,6 +12,7 @@ import shutil
 import sqlite3
 from collections.abc import Coroutine, Sequence
 from contextvars import copy_context
+from itertools import count
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -58,7 +59,7 @@ class World:
         self.lines: list[str] = []
         self.wrong: list[str] = []
         self.acked: dict[bytes, Receipt] = {}
-        self.keys: dict[bytes, str] = {}
+        self.asking: dict[int, float] = {}
         self.committed_at: dict[int, float] = {}
         self.rights = Rights(loop.time)
         self.watch = Watch(self.rights, self._patience_s, self.fail, self.trace)
@@ -72,6 +73,7 @@ class World:
         self._folder = folder
         self._generation = 0
         self._links_made = 0
+        self._numbers = count()
         self._clock_offset_us = 0
         self._stalled_at = float("-inf")
         self._tasks: dict[asyncio.Task[Any], None] = {}
@@ -323,11 +325,16 @@ class World:
 
     async def insist(self, drafts: Sequence[Draft]) -> list[Receipt]:
         """Repeat until the answer is yes."""
+        number = next(self._numbers)
+        self.asking[number] = self.loop.time()
         while True:
             try:
-                return await self.post(drafts)
+                receipts = await self.post(drafts)
             except Away:
                 await asyncio.sleep(0.1 + self.rng.random())
+            else:
+                del self.asking[number]
+                return receipts
 
     async def found(self) -> None:
         """The inboxes and people that this world begins with."""
