@@ -31,6 +31,9 @@ COMES_BACK_S = 5.0
 class Outside(Protocol):
     """What an application needs of the world."""
 
+    def now(self) -> float:
+        """Virtual seconds."""
+
     def open_raw(self, name: str) -> sqlite3.Connection:
         """A database that outlives the program."""
 
@@ -74,6 +77,7 @@ class App:
     window: Window
     rng: Random
     runs: list[Run] = field(factory=list)
+    handled_at: dict[int, float] = field(factory=dict)
     surprises: list[str] = field(factory=list)
     process: Process | None = None
     links: int = 0
@@ -159,6 +163,7 @@ class App:
             store.save(cursor)
         self._db.commit()
         run.handled.append(position)
+        self.handled_at[position] = self.world.now()
         self.world.trace(self.name, f"handles {position}")
 
     async def _dial(self, _url: str) -> Socket:

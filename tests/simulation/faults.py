@@ -271,7 +271,7 @@ async def write_messages(world: World) -> None:
     while True:
         every_s = CALM_WEBHOOK_EVERY_S if world.calm else world.plan.webhook_every_s
         await asyncio.sleep(world.rng.expovariate(1 / every_s))
-        burst = 1 if world.calm else world.rng.choice(world.plan.bursts)
+        burst = world.rng.choice(world.plan.bursts)
         inbox = world.rng.choice(world.plan.inboxes)
         numbers = range(number, number + burst)
         number += burst

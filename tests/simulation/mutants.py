@@ -121,10 +121,6 @@ MUTANTS = (
         "connection.close(refused.code, refused.reason)", "pass",
     ),
     Mutant(
-        "a regrant keeps what was scanned", transport.hub.Hub, "_change_grant",
-        "connection.scanned = connection.session.last_sent.position", "pass",
-    ),
-    Mutant(
         "the older connection stays", transport.hub.Hub, "open",
         "older.close(", "(lambda *_: None)(",
     ),

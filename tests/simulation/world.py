@@ -73,6 +73,7 @@ class World:
         self._folder = folder
         self._generation = 0
         self._links_made = 0
+        self._processes: list[Process] = []
         self._numbers = count()
         self._clock_offset_us = 0
         self._stalled_at = float("-inf")
@@ -120,7 +121,19 @@ class World:
 
     def new_process(self, name: str) -> Process:
         """A life of a server or a client."""
-        return Process(name, self.loop)
+        self._processes = [process for process in self._processes if process.alive]
+        self._processes.append(Process(name, self.loop))
+        return self._processes[-1]
+
+    async def end(self) -> None:
+        """Whatever still lives dies; safe to call at any time."""
+        await self.end_tasks()
+        for process in self._processes:
+            await process.kill()
+
+    def now(self) -> float:
+        """Virtual seconds."""
+        return self.loop.time()
 
     def spawn(self, coro: Coroutine[Any, Any, Any], *, fault: bool = False) -> asyncio.Task[Any]:
         """The world's own doings; none may fail. A fault ends when the calm begins."""
@@ -146,9 +159,9 @@ class World:
 
     async def end_tasks(self) -> None:
         """Nothing more is sent, and nobody starts the server again."""
-        for task in list(self._tasks):
-            task.cancel()
-        while self._tasks:
+        while tasks := [*self._tasks, *self._faults]:
+            for task in tasks:
+                task.cancel()
             await asyncio.sleep(0)
 
     def open_raw(self, name: str) -> sqlite3.Connection:
