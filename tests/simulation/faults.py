@@ -26,6 +26,7 @@ from transport.client_socket import LinkEnded
 
 Fault = Callable[[World], Coroutine[Any, Any, None]]
 DAY_S = 86_400.0
+APPS_MAX = 5
 CALM_WEBHOOK_EVERY_S = 4.0
 
 
@@ -93,8 +94,22 @@ async def _client_dies(world: World) -> None:
         await _turns(world)
         world.trace(app.name, "dies")
         await asyncio.shield(world.spawn(app.die()))  # no calm in the midst of it
-        await asyncio.sleep(world.rng.random() * 10)
+        await asyncio.sleep(world.rng.random() * world.rng.choice((0.1, 10)))
         if app.process is None and not world.calm:
+            app.start()
+
+
+async def _newcomer(world: World) -> None:
+    """A device that was never here comes, and is at once started again."""
+    if len(world.apps) >= APPS_MAX:
+        return
+    app = world.newcomer()
+    app.start()
+    await asyncio.sleep(world.rng.random())
+    if app.process is not None:
+        world.trace(app.name, "is started again")
+        await asyncio.shield(world.spawn(app.die()))
+        if app.process is None:
             app.start()
 
 
@@ -136,7 +151,7 @@ async def _rogue(world: World) -> None:
         return
     process, socket = opened
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(6):
             await _lie(world, socket)
     except LinkEnded:
         pass
@@ -152,7 +167,7 @@ async def _lie(world: World, socket: ClientEnd) -> None:
     if server is None:
         return
     future = {"type": "hello", "token": f"mlt_{rng.choice(USERS)}", "device": "x"}
-    lie = rng.choice(("ack", "cursor", "ahead"))
+    lie = rng.choice(("ack", "ack", "cursor", "ahead"))
     if lie == "cursor":
         future["cursor"] = f"{server.log.epoch}.{server.log.head.position}.00000000"
     elif lie == "ahead":
@@ -162,7 +177,7 @@ async def _lie(world: World, socket: ClientEnd) -> None:
         if frame["type"] == "welcome" and lie != "ack" and frame["resume"]["outcome"] != "reset":
             world.fail(f"a cursor that is a lie was taken as {frame['resume']['outcome']}")
         if frame["type"] == "live" and lie == "ack":
-            await asyncio.sleep(rng.random() * 3)
+            await asyncio.sleep(rng.random())
             beyond = f"{server.log.epoch}.{server.log.head.position + 1000}.00000000"
             await socket.send(orjson.dumps({"type": "ack", "cursor": beyond}).decode())
         if frame["type"] == "live" and lie != "ack":
@@ -250,7 +265,7 @@ FAULTS: Mapping[str, Fault] = {
     "server_stops": _server_stops, "disk_slow": _disk_slow, "disk_fails": _disk_fails,
     "disk_full": _disk_full, "clock_jumps": _clock_jumps, "membership": _membership,
     "ghost": _ghost, "rogue": _rogue, "rewind": _rewind,
-    "swallow": _swallow,
+    "swallow": _swallow, "newcomer": _newcomer,
 }  # fmt: skip
 
 

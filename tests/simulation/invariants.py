@@ -64,11 +64,11 @@ class History:
             return cls(events, dict(db.execute("SELECT digest, position FROM keys")))
 
 
-def broken(world: World, log: History) -> Iterator[str]:
-    """Everything that is not as it must be."""
+def broken(world: World, log: History, boot: str) -> Iterator[str]:
+    """Everything that is not as it must be; ``boot`` is the server that was never crashed."""
     yield from _log_is_whole(log)
     yield from _acknowledged_is_there(world, log)
-    yield from _ranges_fit_what_was_sent(world, log)
+    yield from _ranges_fit_what_was_sent(world, log, boot)
     for app in world.apps:
         yield from (f"{app.name}: {what}" for what in _application(world, app, log))
 
@@ -103,8 +103,11 @@ def _acknowledged_is_there(world: World, log: History) -> Iterator[str]:
             yield f"acknowledged at {receipt.position}, and lost"
 
 
-def _ranges_fit_what_was_sent(world: World, log: History) -> Iterator[str]:
-    """Ranges of a session follow each other, name only what was sent, and count it once."""
+def _ranges_fit_what_was_sent(world: World, log: History, boot: str) -> Iterator[str]:
+    """Ranges of a session follow each other, name only what was sent, and count it once.
+
+    All that sessions of the last ``boot`` were told is recorded; a crash may take the last ranges.
+    """
     upto: dict[str, int] = {}
     for row in log.rows:
         if row.type == "client.connected":
@@ -127,6 +130,12 @@ def _ranges_fit_what_was_sent(world: World, log: History) -> Iterator[str]:
             yield f"the range at {row.position} ends at {until}, which was never sent"
         elif len(sent) != count:
             yield f"the range at {row.position} counts {count}, and {len(sent)} were sent"
+    for session in world.watch.sessions.values():
+        recorded = upto.get(session.id)
+        furthest = max((p for p in session.sent if p <= session.acked), default=session.start)
+        honest = not session.who.startswith("rogue")
+        if honest and session.boot == boot and recorded != furthest:
+            yield f"{session.who} acknowledged {furthest}, and {recorded} was recorded"
 
 
 # --- the applications --------------------------------------------------------------------------

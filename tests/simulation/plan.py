@@ -14,6 +14,7 @@ FAULTS = (
     "cut", "cut_one_side", "half_open", "stall", "partition", "client_dies", "slow_app",
     "server_crashes", "server_crashes_at_work", "server_stops", "disk_slow", "disk_fails",
     "disk_full", "clock_jumps", "membership", "ghost", "rogue", "rewind", "swallow",
+    "newcomer",
 )  # fmt: skip
 INBOXES = ("a", "b", "c")
 USERS = ("ana", "rui")

@@ -158,7 +158,8 @@ async def _the_end(world: World, seed: int) -> None:
     if projector.trouble is not None:
         world.fail(f"the projections do not get on: {projector.trouble!r}")
     await server.process.kill()
-    for what in invariants.broken(world, History.read(server.folder / "log.db", _connect)):
+    log = History.read(server.folder / "log.db", _connect)
+    for what in invariants.broken(world, log, server.boot):
         world.fail(what)
     if seed % VERIFIED_EVERY == 0:
         for what in invariants.verified(server.folder):

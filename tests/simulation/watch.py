@@ -31,6 +31,8 @@ class Sighted:
     user: str
     start: int
     window: int
+    boot: str
+    over: bool = False
     sent: dict[int, None] = field(factory=dict)
     in_flight: set[int] = field(factory=set)
     parked: set[int] = field(factory=set)
@@ -97,6 +99,8 @@ class Watch:
         if frame["type"] == "welcome":
             self._welcome(link, frame)
         elif frame["type"] == "bye":
+            if link in self._by_link:
+                self._by_link[link].over = True
             self._trace(link.who, f"link {link.number}: bye {frame['code']} {frame['reason']}")
             if frame["code"] == 4400 and not link.who.startswith("rogue"):
                 self._wrong(f"an honest client was sent away: {frame['reason']}")
@@ -105,8 +109,9 @@ class Watch:
         resume = frame["resume"]
         start = int(resume["cursor"].split(".")[1])
         session = Sighted(
-            frame["session"], link.who, frame["user"], start, frame["window"]["frames"], acked=start
-        )
+            frame["session"], link.who, frame["user"], start, frame["window"]["frames"],
+            link.server.process.name, acked=start,
+        )  # fmt: skip
         self.sessions[session.id] = self._by_link[link] = session
         self._trace(link.who, f"link {link.number}: welcome, {resume['outcome']} at {start}")
         if resume["outcome"] == "reset" and not link.who.startswith("rogue"):
@@ -129,7 +134,7 @@ class Watch:
     def server_got(self, link: Link, text: bytes) -> None:
         """A frame is about to be handed to the server."""
         session = self._by_link.get(link)
-        if session is None:
+        if session is None or session.over:
             return
         frame = json.loads(text)
         if frame["type"] == "ack":

@@ -86,6 +86,11 @@ class World:
         window = Window(rng.choice((4, 10, 100)), rng.choice((3_000, 256 * 1024)))
         return App(self, user, device, rng.choice(tuple(Keeps)), window, rng)
 
+    def newcomer(self) -> App:
+        """One more device."""
+        self.apps.append(self._app(self.rng.choice(USERS), f"n{len(self.apps)}"))
+        return self.apps[-1]
+
     # --- what it tells -------------------------------------------------------------------------
 
     def trace(self, who: str, what: str) -> None:
@@ -108,14 +113,14 @@ class World:
 
     def storm(self, weather: Weather) -> None:
         """The disk is like this from now on."""
+        if self.disk.weather.stall or weather.stall:
+            self._stalled_at = self.loop.time()
         self.disk.weather = weather
 
     def _patience_s(self) -> float:
         """How long a revocation may take to be acted on; a disk that stalls adds to it."""
-        if self.disk.weather.stall:
-            self._stalled_at = self.loop.time()
-        stalled = self.loop.time() - self._stalled_at < 10 * REVOKED_WITHIN_S
-        return 10 * REVOKED_WITHIN_S if stalled else REVOKED_WITHIN_S
+        stalled = self.loop.time() - self._stalled_at < 2 * REVOKED_WITHIN_S
+        return 3 * REVOKED_WITHIN_S if stalled or self.disk.weather.stall else REVOKED_WITHIN_S
 
     # --- processes -----------------------------------------------------------------------------
 
@@ -293,6 +298,7 @@ class World:
     def _granted(self, access: Access, head: int) -> None:
         granted = {user: member.inboxes for user, member in access.members.items()}
         self.rights.act(granted, head)
+        self.trace("server", f"acts at {head} on {sorted((u, sorted(i)) for u, i in granted.items())}")
         if self.server is None:  # at its start it knows more than we were told before the crash
             for user in USERS:
                 self.rights.are(user, granted.get(user, frozenset()))
