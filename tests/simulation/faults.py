@@ -21,6 +21,7 @@ from tests.simulation.disk import Weather
 from tests.simulation.links import ClientEnd, Link
 from tests.simulation.plan import USERS
 from tests.simulation.process import Process
+from tests.simulation.watch import STALLED_S_MAX
 from tests.simulation.world import Away, World
 from transport.client_socket import LinkEnded
 
@@ -63,7 +64,7 @@ async def _stall(world: World) -> None:
     if link := _some_link(world):
         world.trace(link.who, f"link {link.number} stalls")
         link.stall()
-        await asyncio.sleep(world.rng.random() * 20)
+        await asyncio.sleep(world.rng.random() * STALLED_S_MAX)
         link.heal()
 
 
@@ -151,13 +152,10 @@ async def _rogue(world: World) -> None:
         return
     process, socket = opened
     try:
-        async with asyncio.timeout(6):
+        async with asyncio.timeout(20):
             await _lie(world, socket)
-    except LinkEnded:
+    except (LinkEnded, TimeoutError):
         pass
-    except TimeoutError:
-        if not socket.disturbed:
-            world.fail("a client that lies is not sent away")
     await socket.close()
     await process.kill()
 
@@ -180,8 +178,20 @@ async def _lie(world: World, socket: ClientEnd) -> None:
             await asyncio.sleep(rng.random())
             beyond = f"{server.log.epoch}.{server.log.head.position + 1000}.00000000"
             await socket.send(orjson.dumps({"type": "ack", "cursor": beyond}).decode())
+            await _sent_away(world, socket)
+            return
         if frame["type"] == "live" and lie != "ack":
             return
+
+
+async def _sent_away(world: World, socket: ClientEnd) -> None:
+    try:
+        async with asyncio.timeout(3):
+            while True:
+                await socket.receive()
+    except TimeoutError:
+        if not socket.disturbed:
+            world.fail("a client that lies is not sent away")
 
 
 async def _rewind(world: World) -> None:
@@ -280,8 +290,7 @@ async def go_wrong(world: World) -> None:
 
 
 async def write_messages(world: World) -> None:
-    """Contacts write, in bursts; the provider repeats what was not acknowledged, and at times
-    what was."""
+    """Contacts write, in bursts; the provider repeats what got no answer, and at times more."""
     number = 0
     while True:
         every_s = CALM_WEBHOOK_EVERY_S if world.calm else world.plan.webhook_every_s
@@ -290,10 +299,10 @@ async def write_messages(world: World) -> None:
         inbox = world.rng.choice(world.plan.inboxes)
         numbers = range(number, number + burst)
         number += burst
-        world.spawn(_deliver(world, webhook(world, inbox, numbers)))
+        world.spawn(_deliver(world, webhook(inbox, numbers)))
 
 
-def webhook(world: World, inbox: str, numbers: range) -> list[Draft]:
+def webhook(inbox: str, numbers: range) -> list[Draft]:
     """One webhook with so many messages."""
     stream, contact = f"inbox:{inbox}", Contact("5511")
     body = orjson.dumps(list(numbers))

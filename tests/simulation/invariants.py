@@ -6,7 +6,6 @@ Each function takes the world and the log as the file has it, and tells what is 
 from __future__ import annotations
 
 import sqlite3
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from itertools import pairwise
@@ -24,7 +23,8 @@ HONEST_ENDS = frozenset({"reset", "nobody answers", "connection refused", "close
 SERVERS_WORDS = (
     "restart", "replaced by", "no heartbeat", "the peer takes nothing", "overloaded",
     "session records wait", "the projections are behind", "the log is not available",
-    "the server has fallen silent", "no hello within", "access was withdrawn", "the token is not valid",
+    "the server has fallen silent", "no hello within",
+    "access was withdrawn", "the token is not valid",
 )  # fmt: skip
 
 
@@ -167,21 +167,33 @@ def _order(app: App) -> Iterator[str]:
         yield "an effect is there twice, or out of order"
 
 
+def _beginning(app: App, log: History) -> int | None:
+    """Where the device began: at its first session.
+
+    Two hellos of a device that is new may be under way at once; whichever of their sessions comes
+    later counts if the application had nothing by then (the earlier one's welcome was lost).
+    """
+    start: int | None = None
+    for row in log.rows:
+        if row.type == "client.connected" and row.stream == f"client:{app.name}":
+            position = int(str(row.data["position"]))
+            anew = row.data["outcome"] == "fresh" and min(app.handled, default=position) >= position
+            if start is None or anew:
+                start = position
+    return start
+
+
 def owed(world: World, app: App, log: History, until: int | None = None) -> set[int]:
     """What the application must have seen: all its inboxes' events since it came and could.
 
-    A device begins where its first recorded session began. An inbox that its user left and joined
+    An inbox that its user left and joined
     again counts from where the server acted on that.
     """
-    starts = defaultdict(list)
-    for row in log.rows:
-        if row.type == "client.connected":
-            starts[row.stream].append(int(str(row.data["position"])))
-    mine = starts[f"client:{app.name}"]
-    if not mine:
+    start = _beginning(app, log)
+    if start is None:
         return set()
     since = {
-        inbox: max(mine[0], head)
+        inbox: max(start, head)
         for (user, inbox), head in world.rights.effective.items()
         if user == app.user
     }

@@ -104,6 +104,7 @@ class Link:
         self.down = Pipe(self, client, self.client.got)
         self.faulty = False
         self.lossy = False
+        self.stalled = False
 
     def delay_s(self) -> float:
         """How long the next frame takes."""
@@ -122,7 +123,10 @@ class Link:
         self.down.break_()
         if client_told:
             self.loop.call_later(
-                self.delay_s(), self.client.end, LinkEnd(reason="reset"), context=self.client.context
+                self.delay_s(),
+                self.client.end,
+                LinkEnd(reason="reset"),
+                context=self.client.context,
             )
         if server_told:
             self.loop.call_later(
@@ -137,7 +141,7 @@ class Link:
 
     def stall(self) -> None:
         """The client's end reads no more, for now."""
-        self.faulty = True
+        self.faulty = self.stalled = True
         self.down.held = True
 
     def swallow(self) -> None:
@@ -334,9 +338,7 @@ class ServerEnd(asyncio.Transport):
         if self._link.down.bytes > self._link.high_water and self._room.is_set():
             self._room.clear()
             if self._channel is not None:
-                self._link.loop.call_soon(
-                    self._pause, self._channel, context=self.process.context
-                )
+                self._link.loop.call_soon(self._pause, self._channel, context=self.process.context)
 
     def _pause(self, channel: DirectChannel) -> None:
         if self.process.alive and not self.ended and not self._room.is_set():

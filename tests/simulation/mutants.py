@@ -5,7 +5,6 @@ something is wrong, prints at which seed that was, and fails if a mutant survive
 """
 
 from __future__ import annotations
-
 import __future__
 
 import inspect
@@ -130,7 +129,8 @@ MUTANTS = (
     ),
     Mutant(
         "a resume is off by one", transport.connection.Connection, "__init__",
-        "self.scanned = session.last_sent.position", "self.scanned = session.last_sent.position + 1",
+        "self.scanned = session.last_sent.position",
+        "self.scanned = session.last_sent.position + 1",
     ),
     Mutant(
         "a made-up hash is believed", transport.opening, "judge",
@@ -222,7 +222,7 @@ def main(names: Sequence[str]) -> int:
     chosen = [mutant for mutant in MUTANTS if not names or mutant.name in names]
     started, survivors = time.monotonic(), 0
     with ProcessPoolExecutor(2) as pool:
-        numbers = [MUTANTS.index(mutant) for mutant in chosen]  # a class may not travel, once mutated
+        numbers = [MUTANTS.index(mutant) for mutant in chosen]
         for mutant, (seeds, wrong) in zip(chosen, pool.map(_hunt, numbers), strict=True):
             survivors += seeds is None
             print(f"{mutant.name:<38} {seeds or 'SURVIVES':>8}  {wrong[:90]}", flush=True)

@@ -1,4 +1,4 @@
-"""What a seed decides before anything happens: who is there, how large things are, what goes wrong."""
+"""What a seed decides before anything happens: who is there, how large all is, what goes wrong."""
 
 from __future__ import annotations
 

@@ -72,7 +72,9 @@ class Server:
             monotonic=loop.time, rand=self.rng.random,
         )  # fmt: skip
         self.endpoint = websocket_endpoint(
-            self.hub, admit=gate.admit, ack_floor=partial(floor_of, self)  # type: ignore[arg-type]
+            self.hub,
+            admit=gate.admit,
+            ack_floor=partial(floor_of, self),  # type: ignore[arg-type]
         )
 
         def committed(events: Sequence[RecordedEvent]) -> None:

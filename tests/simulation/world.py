@@ -298,7 +298,9 @@ class World:
     def _granted(self, access: Access, head: int) -> None:
         granted = {user: member.inboxes for user, member in access.members.items()}
         self.rights.act(granted, head)
-        self.trace("server", f"acts at {head} on {sorted((u, sorted(i)) for u, i in granted.items())}")
+        self.trace(
+            "server", f"acts at {head} on {sorted((u, sorted(i)) for u, i in granted.items())}"
+        )
         if self.server is None:  # at its start it knows more than we were told before the crash
             for user in USERS:
                 self.rights.are(user, granted.get(user, frozenset()))
