@@ -43,7 +43,7 @@ class _Lock:
 
 def _tracked(*args: Any, **options: Any) -> sqlite3.Connection:
     """A connection that is closed when its process dies."""
-    connection = _connect(*args, **options)
+    connection: sqlite3.Connection = _connect(*args, **options)
     process = PROCESS.get(None)
     if process is not None:
         process.files.append(connection)

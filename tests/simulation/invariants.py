@@ -60,7 +60,10 @@ class History:
             rows = db.execute(
                 "SELECT position, recorded_at, stream, type, data, hash FROM events ORDER BY 1"
             )
-            events = [Row(*row[:4], orjson.loads(row[4]), row[5]) for row in rows]
+            events = [
+                Row(position, recorded_at, stream, type_, orjson.loads(data), hash_)
+                for position, recorded_at, stream, type_, data, hash_ in rows
+            ]
             return cls(events, dict(db.execute("SELECT digest, position FROM keys")))
 
 

@@ -193,7 +193,7 @@ MUTANTS = (
 def planted(mutant: Mutant) -> Iterator[None]:
     """The code with its fault."""
     found = inspect.getattr_static(mutant.owner, mutant.attr)
-    function = found.fget if isinstance(found, property) else found
+    function: Any = found.fget if isinstance(found, property) else found
     source = dedent(inspect.getsource(function))
     assert source.count(mutant.old) == 1, f"{mutant.name}: {mutant.attr} has changed"
     flags = __future__.annotations.compiler_flag
