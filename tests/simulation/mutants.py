@@ -70,8 +70,8 @@ MUTANTS = (
         "await self._reopen()", "self.state = State.WRITING",
     ),
     Mutant(
-        "keys are not stored", eventstore.writer.Writer, "commit",
-        "if applied.keys:", "if False:",
+        "keys are not stored", eventstore.writer, "_packed",
+        "key is not None", "False",
     ),
     Mutant(
         "keys are not looked up", eventstore.commit, "keys_of",

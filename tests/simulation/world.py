@@ -195,7 +195,8 @@ class World:
                 self.fail(f"the log is halted: {error}")
                 raise
             except (Away, LogUnavailable, ProjectionsBehind, sqlite3.Error) as error:
-                self.trace("server", f"does not start: {error}")
+                # Without the path: it has a name of chance, and the same seed is the same trace.
+                self.trace("server", f"does not start: {str(error).rpartition(': ')[2]}")
                 await self._bury(server)
                 await asyncio.sleep(1.0)
             else:

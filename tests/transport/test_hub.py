@@ -625,7 +625,7 @@ def test_a_ping_names_the_newest_event_the_client_may_see(tmp_path: Path) -> Non
         async with house(tmp_path) as it:
             _, channel = await it.connect(inboxes=A)
             await it.append(1, inbox="a")
-            newest = it.log.cursor
+            newest = await it.log.cursor_at(await it.log.visible_head(A))
             await it.append(2, inbox="b")
             it.now = 25.0
             it.hub.tick()
