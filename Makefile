@@ -4,7 +4,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: help demo serve test lint bench lock clean install
+.PHONY: help demo serve test lint bench mutants lock clean install
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,6 +22,8 @@ lint: .venv/dev ## Check style and types
 	$(BIN)/mypy
 bench: .venv/dev ## Measure: append, read, session, codec, HTTP ingest and whole-path fan-out
 	$(BIN)/pytest benchmarks -p no:randomly -p no:xdist --benchmark-columns=median,iqr,rounds -s $(ARGS)
+mutants: .venv/dev ## Break the code in some thirty ways; the simulation must catch each
+	$(BIN)/python -m tests.simulation.mutants
 lock: ## Pin what pyproject.toml's ranges resolve to today, with hashes
 	$(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/pip -q install 'pip-tools>=7.5'
