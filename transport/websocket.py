@@ -166,6 +166,7 @@ class AsgiChannel:
         self._packets: list[Packet] = []
         self._bytes = 0
         self._wanted = asyncio.Event()
+        self._ending = asyncio.Event()
         self._close: tuple[int, str] | None = None
         self._aborted = False
 
@@ -181,24 +182,32 @@ class AsgiChannel:
         self._wanted.set()
 
     def close(self, code: int, reason: str) -> None:
-        """Close after what was sent before."""
+        """Close after what was sent before, if the peer takes that soon."""
         self._close = (code, reason)
         self._wanted.set()
+        self._ending.set()
 
     def abort(self) -> None:
         """End the application's part; the socket is the server's to drop."""
         self._aborted = True
         self._wanted.set()
+        self._ending.set()
 
     async def run(self, connection: Connection, receive: Receive) -> None:
-        """Move frames both ways until the connection ends, or a little after we closed it."""
+        """Move frames both ways until the connection ends, or a little after we closed it.
+
+        The end does not wait for the writer: a peer that takes nothing holds it for ever, and then
+        what waits for somebody whose access was withdrawn would be sent whenever they read on.
+        """
         reader = asyncio.create_task(self._read(connection, receive))
         writer = asyncio.create_task(self._write(connection))
+        ending = asyncio.create_task(self._ending.wait())
         try:
-            await asyncio.wait({reader, writer}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({reader, writer, ending}, return_when=asyncio.FIRST_COMPLETED)
             if not self._aborted:
                 await asyncio.wait({reader}, timeout=CLOSING_S)
         finally:
+            ending.cancel()
             reader.cancel()
             writer.cancel()
             ends = await asyncio.gather(reader, writer, return_exceptions=True)

@@ -18,6 +18,7 @@ import transport.websocket
 from tests.transport.serving import closed, frame_of, hello, run, site, until
 from transport.direct import DirectChannel
 from transport.origin import OriginList
+from transport.page import Packet
 from transport.websocket import AsgiChannel
 
 BOTH = pytest.mark.parametrize("ours", [True, False], ids=["direct", "asgi"])
@@ -426,6 +427,41 @@ def test_a_peer_that_never_reads_is_aborted_and_the_others_do_not_wait(
             ends = await it.recorded("client.disconnected")
             assert 4408 in [end["code"] for end in ends]
             deaf.close()
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("end", ["close", "abort"])
+def test_an_asgi_channel_ends_although_its_peer_takes_nothing(
+    monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    """Found by simulation: whoever was sent away while stalled got all that waited, minutes later.
+
+    The end is bounded, the connection hears of it, and nothing more is written.
+    """
+    monkeypatch.setattr(transport.websocket, "CLOSING_S", 0.01)
+    never = asyncio.Event()
+    ends: list[int] = []
+
+    class Peer:
+        def lost(self, code: int, _reason: str) -> None:
+            ends.append(code)
+
+    async def hang(*_: Any) -> Any:
+        await never.wait()
+
+    async def scenario() -> None:
+        channel = AsgiChannel(hang)
+        channel.send([Packet(b"{}")])
+        running = asyncio.create_task(channel.run(Peer(), hang))
+        await asyncio.sleep(0.01)
+        if end == "close":
+            channel.close(4503, "access was withdrawn")
+        else:
+            channel.abort()
+        async with asyncio.timeout(5):
+            await running
+        assert ends == [1006]
 
     run(scenario)
 

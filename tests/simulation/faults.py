@@ -1,0 +1,324 @@
+"""What goes wrong, and when: each fault is one function of the world, drawn by the seed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
+
+import orjson
+
+from eventstore.draft import Draft, idempotency_key
+from eventstore.events import (
+    Contact,
+    MemberAdded,
+    MemberRemoved,
+    MessageReceived,
+    Text,
+    WebhookReceived,
+)
+from tests.simulation.disk import Weather
+from tests.simulation.links import ClientEnd, Link
+from tests.simulation.plan import USERS
+from tests.simulation.process import Process
+from tests.simulation.watch import STALLED_S_MAX
+from tests.simulation.world import Away, World
+from transport.client_socket import LinkEnded
+
+Fault = Callable[[World], Coroutine[Any, Any, None]]
+DAY_S = 86_400.0
+APPS_MAX = 5
+CALM_WEBHOOK_EVERY_S = 4.0
+
+
+# --- the network -------------------------------------------------------------------------------
+
+
+def _some_link(world: World) -> Link | None:
+    links = [link for link in world.open_links() if not link.faulty]
+    return world.rng.choice(links) if links else None
+
+
+async def _cut(world: World) -> None:
+    if link := _some_link(world):
+        world.trace(link.who, f"link {link.number} is cut")
+        link.cut()
+
+
+async def _cut_one_side(world: World) -> None:
+    if link := _some_link(world):
+        told = world.rng.random() < 0.5
+        world.trace(link.who, f"link {link.number} is cut, and one side does not know")
+        link.faulty = True
+        link.cut(client_told=told, server_told=not told)
+
+
+async def _half_open(world: World) -> None:
+    if link := _some_link(world):
+        up, down = world.rng.choice(((True, True), (True, False), (False, True)))
+        world.trace(link.who, f"link {link.number} loses what is sent {'up' * up} {'down' * down}")
+        link.go_half_open(up=up, down=down)
+
+
+async def _stall(world: World) -> None:
+    if link := _some_link(world):
+        world.trace(link.who, f"link {link.number} stalls")
+        link.stall()
+        await asyncio.sleep(world.rng.random() * STALLED_S_MAX)
+        link.heal()
+
+
+async def _swallow(world: World) -> None:
+    """A proxy in between loses one frame, which TCP alone never does."""
+    if link := _some_link(world):
+        world.trace(link.who, f"link {link.number} loses a frame")
+        link.swallow()
+
+
+async def _partition(world: World) -> None:
+    app = world.rng.choice(world.apps)
+    world.trace(app.name, "is cut off")
+    world.partitioned.add(app.name)
+    for link in world.open_links():
+        if link.who == app.name:
+            link.go_half_open(up=True, down=True)
+    await asyncio.sleep(world.rng.random() * 30)
+    world.partitioned.discard(app.name)
+
+
+# --- the clients -------------------------------------------------------------------------------
+
+
+async def _client_dies(world: World) -> None:
+    app = world.rng.choice(world.apps)
+    if app.process is not None:
+        await _turns(world)
+        world.trace(app.name, "dies")
+        await asyncio.shield(world.spawn(app.die()))  # no calm in the midst of it
+        await asyncio.sleep(world.rng.random() * world.rng.choice((0.1, 10)))
+        if app.process is None and not world.calm:
+            app.start()
+
+
+async def _newcomer(world: World) -> None:
+    """A device that was never here comes, and is at once started again."""
+    if len(world.apps) >= APPS_MAX:
+        return
+    app = world.newcomer()
+    app.start()
+    await asyncio.sleep(world.rng.random())
+    if app.process is not None:
+        world.trace(app.name, "is started again")
+        await asyncio.shield(world.spawn(app.die()))
+        if app.process is None:
+            app.start()
+
+
+async def _slow_app(world: World) -> None:
+    app = world.rng.choice(world.apps)
+    app.slow_s = world.rng.choice((0.05, 1.0, 5.0))
+    await asyncio.sleep(world.rng.random() * 20)
+    app.slow_s = 0.0
+
+
+async def _raw(world: World, who: str) -> tuple[Process, ClientEnd] | None:
+    process = world.new_process(who)
+    try:
+        return process, await world.connect(who, process)
+    except LinkEnded:
+        return None
+
+
+async def _ghost(world: World) -> None:
+    """The same device a second time: another tab, or a program started twice."""
+    app = world.rng.choice(world.apps)
+    if (opened := await _raw(world, app.name)) is None:
+        return
+    process, socket = opened
+    world.trace(app.name, "is there twice")
+    hello = {"type": "hello", "token": f"mlt_{app.user}", "device": app.device}
+    try:
+        await socket.send(orjson.dumps(hello).decode())
+        await asyncio.sleep(world.rng.random() * 5)
+    except LinkEnded:
+        pass
+    await socket.close()
+    await process.kill()
+
+
+async def _rogue(world: World) -> None:
+    """A client that lies: it acknowledges what it was never sent, and makes cursors up."""
+    if (opened := await _raw(world, "rogue/x")) is None:
+        return
+    process, socket = opened
+    try:
+        async with asyncio.timeout(20):
+            await _lie(world, socket)
+    except (LinkEnded, TimeoutError):
+        pass
+    await socket.close()
+    await process.kill()
+
+
+async def _lie(world: World, socket: ClientEnd) -> None:
+    rng, server = world.rng, world.server
+    if server is None:
+        return
+    future = {"type": "hello", "token": f"mlt_{rng.choice(USERS)}", "device": "x"}
+    lie = rng.choice(("ack", "ack", "cursor", "ahead"))
+    if lie == "cursor":
+        future["cursor"] = f"{server.log.epoch}.{server.log.head.position}.00000000"
+    elif lie == "ahead":
+        future["cursor"] = f"{server.log.epoch}.{server.log.head.position + 1000}.00000000"
+    await socket.send(orjson.dumps(future).decode())
+    while frame := orjson.loads(await socket.receive()):
+        if frame["type"] == "welcome" and lie != "ack" and frame["resume"]["outcome"] != "reset":
+            world.fail(f"a cursor that is a lie was taken as {frame['resume']['outcome']}")
+        if frame["type"] == "live" and lie == "ack":
+            await asyncio.sleep(rng.random())
+            beyond = f"{server.log.epoch}.{server.log.head.position + 1000}.00000000"
+            await socket.send(orjson.dumps({"type": "ack", "cursor": beyond}).decode())
+            await _sent_away(world, socket)
+            return
+        if frame["type"] == "live" and lie != "ack":
+            return
+
+
+async def _sent_away(world: World, socket: ClientEnd) -> None:
+    try:
+        async with asyncio.timeout(3):
+            while True:
+                await socket.receive()
+    except TimeoutError:
+        if not socket.disturbed:
+            world.fail("a client that lies is not sent away")
+
+
+async def _rewind(world: World) -> None:
+    """No ack came in time: the server sends again what is in flight."""
+    server = world.server
+    if server is None or not server.ready or not server.hub.connections:
+        return
+    connection = world.rng.choice(sorted(server.hub.connections, key=lambda one: one.stream))
+    world.trace(connection.stream, "is sent again what it did not acknowledge")
+    connection.session.rewind("simulated")
+    connection.scanned = connection.session.last_sent.position
+    server.process.context.run(connection.advance)
+
+
+# --- the server --------------------------------------------------------------------------------
+
+
+async def _turns(world: World) -> None:
+    """A few turns of the loop on: between two steps that take no time."""
+    for _ in range(world.rng.randrange(8)):
+        await asyncio.sleep(0)
+
+
+async def _server_crashes(world: World) -> None:
+    await _turns(world)
+    await asyncio.shield(world.spawn(world.crash_server()))
+
+
+async def _server_crashes_at_work(world: World) -> None:
+    world.disk.weather.crash_in = world.rng.randrange(40)
+
+
+async def _server_stops(world: World) -> None:
+    await asyncio.shield(world.spawn(world.stop_server()))
+
+
+async def _weather(world: World, weather: Weather, seconds: float) -> None:
+    world.trace("disk", f"{weather}")
+    world.storm(weather)
+    await asyncio.sleep(world.rng.random() * seconds)
+    if world.disk.weather is weather:
+        world.storm(Weather())
+
+
+async def _disk_slow(world: World) -> None:
+    await _weather(world, Weather(slow_s=0.1, stall=0.05, stall_s=1.0), 10)
+
+
+async def _disk_fails(world: World) -> None:
+    await _weather(world, Weather(fails=world.rng.choice((0.02, 0.2, 1.0))), 8)
+
+
+async def _disk_full(world: World) -> None:
+    await _weather(world, Weather(full=True), 8)
+
+
+async def _clock_jumps(world: World) -> None:
+    world.jump_clock(world.rng.choice((-DAY_S, -2 * 3600.0, -1.0, 1.0, 26 * 3600.0)))
+    world.trace("clock", "jumps")
+
+
+# --- who may see what --------------------------------------------------------------------------
+
+
+async def _membership(world: World) -> None:
+    rng = world.rng
+    user = rng.choice(USERS)
+    inboxes = tuple(inbox for inbox in world.plan.inboxes if rng.random() < 0.6)
+    event = MemberAdded(user, "member", inboxes) if rng.random() < 0.8 else MemberRemoved(user)
+    world.trace("admin", f"{event}")
+    try:
+        await world.post([Draft("system", event)])
+    except Away:
+        world.trace("admin", "got no answer")
+
+
+FAULTS: Mapping[str, Fault] = {
+    "cut": _cut, "cut_one_side": _cut_one_side, "half_open": _half_open, "stall": _stall,
+    "partition": _partition, "client_dies": _client_dies, "slow_app": _slow_app,
+    "server_crashes": _server_crashes, "server_crashes_at_work": _server_crashes_at_work,
+    "server_stops": _server_stops, "disk_slow": _disk_slow, "disk_fails": _disk_fails,
+    "disk_full": _disk_full, "clock_jumps": _clock_jumps, "membership": _membership,
+    "ghost": _ghost, "rogue": _rogue, "rewind": _rewind,
+    "swallow": _swallow, "newcomer": _newcomer,
+}  # fmt: skip
+
+
+async def go_wrong(world: World) -> None:
+    """One fault after the other; each lasts as long as it likes."""
+    while True:
+        await asyncio.sleep(world.rng.expovariate(1 / world.plan.fault_every_s))
+        world.spawn(FAULTS[world.rng.choice(world.plan.faults)](world), fault=True)
+
+
+# --- what the contacts write -------------------------------------------------------------------
+
+
+async def write_messages(world: World) -> None:
+    """Contacts write, in bursts; the provider repeats what got no answer, and at times more."""
+    number = 0
+    while True:
+        every_s = CALM_WEBHOOK_EVERY_S if world.calm else world.plan.webhook_every_s
+        await asyncio.sleep(world.rng.expovariate(1 / every_s))
+        burst = world.rng.choice(world.plan.bursts)
+        inbox = world.rng.choice(world.plan.inboxes)
+        numbers = range(number, number + burst)
+        number += burst
+        world.spawn(_deliver(world, webhook(inbox, numbers)))
+
+
+def webhook(inbox: str, numbers: range) -> list[Draft]:
+    """One webhook with so many messages."""
+    stream, contact = f"inbox:{inbox}", Contact("5511")
+    body = orjson.dumps(list(numbers))
+    key = idempotency_key(inbox, "webhook.received", body.decode())
+    drafts = [Draft(stream, WebhookReceived("whatsapp", body), key=key)]
+    for number in numbers:
+        message = MessageReceived(f"m{number}", contact, Text("hello"))
+        key = idempotency_key(inbox, "message", message.message_id)
+        drafts.append(Draft(stream, message, "c_1", key, cause=0))
+    return drafts
+
+
+async def _deliver(world: World, drafts: list[Draft]) -> None:
+    await world.insist(drafts)
+    if world.rng.random() < 0.2:
+        await asyncio.sleep(world.rng.random() * 5)
+        for receipt in await world.insist(drafts):
+            if not receipt.duplicate:
+                world.fail(f"a repeat was recorded as new, at {receipt.position}")

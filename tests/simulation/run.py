@@ -1,0 +1,199 @@
+"""One seed from beginning to end."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from random import Random
+
+from attrs import frozen
+
+from tests.simulation import doubles, invariants
+from tests.simulation.faults import go_wrong, write_messages
+from tests.simulation.invariants import History
+from tests.simulation.loop import Stuck, VirtualLoop
+from tests.simulation.plan import draw
+from tests.simulation.process import make_task
+from tests.simulation.server import Server
+from tests.simulation.world import World, _connect
+from transport.client_session import State
+
+CAUGHT_UP_WITHIN_S = 35.0
+DELIVERED_WITHIN_S = 4.0
+LATE_S = 4.0
+"""The worst network here takes 0.6 s there and back, and twelve messages may be three windows."""
+CALM_AFTERWARDS_S = 30.0
+LIVES_S_MAX = 600.0
+VERIFIED_EVERY = 20
+_SHM = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
+
+
+@frozen
+class Outcome:
+    """What a seed came to. ``trace`` is the same each time."""
+
+    seed: int
+    wrong: tuple[str, ...]
+    trace: tuple[str, ...]
+    virtual_s: float
+
+
+def simulate(seed: int) -> Outcome:
+    """Live through one seed."""
+    rng = Random(seed)
+    plan = draw(rng)
+    loop = VirtualLoop(Random(rng.random()) if plan.permuted else None)
+    loop.set_task_factory(make_task)
+    with _folder() as folder, _quiet(), _no_collection():
+        world = World(plan, loop, rng, folder)
+        loop.on_thread_work = world.disk.on_thread
+        loop.set_exception_handler(lambda _, context: world.fail(f"asyncio: {context}"))
+        asyncio.set_event_loop(loop)
+        try:
+            with doubles.standing_in(world.disk, rng):
+                loop.run_until_complete(asyncio.wait_for(_live(world, seed), LIVES_S_MAX))
+        except Exception as error:  # a world that cannot go on is a finding, too
+            world.fail(f"the world ended: {error!r}")
+        finally:
+            with suppress(Stuck):
+                loop.run_until_complete(world.end())
+            asyncio.set_event_loop(None)
+            loop.close()
+            for app in world.apps:
+                app.close()
+    return Outcome(seed, tuple(world.wrong), tuple(world.lines), loop.time())
+
+
+async def _live(world: World, seed: int) -> None:
+    world.trace("world", f"{world.plan}")
+    await world.start_server()
+    world.spawn(world.keep_server_up())
+    await world.found()
+    world.spawn(go_wrong(world), fault=True)
+    writing = world.spawn(write_messages(world))
+    for app in world.apps:
+        app.start()
+    await asyncio.sleep(world.plan.chaos_s)
+    await _calm(world)
+    writing.cancel()
+    await asyncio.sleep(DELIVERED_WITHIN_S + 1)
+    await _the_end(world, seed)
+
+
+async def _calm(world: World) -> None:
+    """Whatever was, without faults everybody is caught up soon and stays so (G11)."""
+    await world.end_faults()
+    world.heal()
+    world.trace("world", "is calm")
+    while world.server is None or not world.server.ready:  # noqa: ASYNC110 - costs nothing here
+        await asyncio.sleep(0.1)
+    await asyncio.sleep(CAUGHT_UP_WITHIN_S)
+    _all_caught_up(world)
+    since = world.loop.time()
+    links = [app.links for app in world.apps]
+    await asyncio.sleep(CALM_AFTERWARDS_S)
+    for app, before in zip(world.apps, links, strict=True):
+        if app.links != before and world.rights.of(app.user):
+            world.fail(f"{app.name} reconnected in the calm")
+    _all_caught_up(world)
+    _nobody_waits(world)
+    _none_was_late(world, since)
+
+
+def _none_was_late(world: World, since: float) -> None:
+    for app in world.apps:
+        for position, at in app.handled_at.items():
+            committed = world.committed_at.get(position, at)
+            if committed >= since and at - committed > LATE_S:
+                world.fail(f"{app.name} was given {position} {at - committed:.1f} s late")
+
+
+def _nobody_waits(world: World) -> None:
+    """Webhooks are taken, and dead connections are gone (G11: within 2.5 heartbeats)."""
+    assert world.server is not None
+    for since in world.asking.values():
+        if since < world.loop.time() - CALM_AFTERWARDS_S / 2:
+            world.fail(f"what was asked at {since:.1f} is not answered")
+    living = {f"client:{app.name}" for app in world.apps}
+    for connection in world.server.hub.connections:
+        if connection.stream not in living:
+            world.fail(f"{connection.stream} is gone, and still connected")
+
+
+def _all_caught_up(world: World) -> None:
+    assert world.server is not None
+    log = History.read(world.server.folder / "log.db", _connect)
+    old = world.loop.time() - DELIVERED_WITHIN_S
+    head = max((p for p, at in world.committed_at.items() if at <= old), default=0)
+    for app in world.apps:
+        missing = invariants.owed(world, app, log, until=head) - app.handled
+        if missing:
+            world.fail(f"{app.name} is not caught up: {sorted(missing)[:10]}")
+        if app.state is not State.LIVE and _may_enter(world, app.user):
+            world.fail(f"{app.name} is {app.state.value} in the calm")
+
+
+def _may_enter(world: World, user: str) -> bool:
+    server = world.server
+    return server is not None and user in server.projector.access.members
+
+
+async def _the_end(world: World, seed: int) -> None:
+    server = world.server
+    assert server is not None
+    for app in world.apps:
+        await app.die()
+    await asyncio.sleep(2.0)  # the sessions' last records
+    await world.end_tasks()
+    projector = server.projector
+    live, rebuilt = await server.process.spawn(_digests(server))
+    if live != rebuilt:
+        world.fail(f"rebuilt projections differ: {live} {rebuilt}")
+    if projector.trouble is not None:
+        world.fail(f"the projections do not get on: {projector.trouble!r}")
+    await server.process.kill()
+    log = History.read(server.folder / "log.db", _connect)
+    for what in invariants.broken(world, log, server.boot):
+        world.fail(what)
+    if seed % VERIFIED_EVERY == 0:
+        for what in invariants.verified(server.folder):
+            world.fail(what)
+
+
+async def _digests(server: Server) -> tuple[dict[str, str], dict[str, str]]:
+    await server.projector.wait_for(server.log.head.position)
+    return await server.projector.digests(), await server.projector.rebuild()
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    where = _SHM if os.access(_SHM, os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="malote-", dir=where) as folder:
+        yield Path(folder)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The faults are ours, and are in the trace."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """A collection in the midst would tell of forgotten tasks at a moment of its own."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()

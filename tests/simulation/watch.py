@@ -1,0 +1,149 @@
+"""What goes over the wire, seen from the server's side: the window, the rights, the acks.
+
+The watch is told of every frame when the server writes it and when the server gets it, and holds
+each session against the protocol as it goes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+from attrs import define, field
+
+from tests.simulation.links import Link
+
+_EVENT = re.compile(
+    rb'"position":(\d+),"cursor":"[^"]*","type":"[^"]*","version":\d+,"time":"[^"]*","inbox":"(\w+)"'
+)
+REVOKED_WITHIN_S = 5.0
+STALLED_S_MAX = 20.0
+
+
+@define
+class Sighted:
+    """One session on the wire: what it was sent, and up to where it acknowledged."""
+
+    id: str
+    who: str
+    user: str
+    start: int
+    window: int
+    boot: str
+    over: bool = False
+    sent: dict[int, None] = field(factory=dict)
+    in_flight: set[int] = field(factory=set)
+    parked: set[int] = field(factory=set)
+    acked: int = 0
+
+
+class Rights:
+    """Who could see what, and when, as the log tells."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._history: dict[str, list[tuple[float, frozenset[str]]]] = defaultdict(list)
+        self.effective: dict[tuple[str, str], int] = {}
+        """(user, inbox) -> the head when the server began to act on it, while it does."""
+
+    def are(self, user: str, inboxes: frozenset[str]) -> None:
+        """The log says so from now on."""
+        history = self._history[user]
+        if not history or history[-1][1] != inboxes:
+            history.append((self._now(), inboxes))
+
+    def of(self, user: str) -> frozenset[str]:
+        """As the log has it now."""
+        history = self._history[user]
+        return history[-1][1] if history else frozenset()
+
+    def act(self, granted: dict[str, frozenset[str]], head: int) -> None:
+        """The server acts on these grants from now on."""
+        wanted = {(user, inbox) for user, inboxes in granted.items() for inbox in inboxes}
+        self.effective = {key: at for key, at in self.effective.items() if key in wanted}
+        for key in sorted(wanted):
+            self.effective.setdefault(key, head)
+
+    def allowed(self, user: str, within_s: float) -> frozenset[str]:
+        """What the user could see at some time within the last seconds."""
+        seen: frozenset[str] = frozenset()
+        for since, inboxes in reversed(self._history[user]):
+            seen |= inboxes
+            if since <= self._now() - within_s:
+                break
+        return seen
+
+
+class Watch:
+    """Every session there was; ``wrong`` is told what should not have been on the wire."""
+
+    def __init__(
+        self, rights: Rights, patience_s: Callable[[], float], wrong: Callable[[str], None],
+        trace: Callable[[str, str], None],
+    ) -> None:  # fmt: skip
+        self.sessions: dict[str, Sighted] = {}
+        self._by_link: dict[Link, Sighted] = {}
+        self._rights = rights
+        self._patience_s = patience_s
+        self._wrong = wrong
+        self._trace = trace
+
+    def server_sent(self, link: Link, text: bytes) -> None:
+        """The server wrote a frame."""
+        if text.startswith(b'{"type":"events"'):
+            self._events(link, text)
+            return
+        frame = json.loads(text)
+        if frame["type"] == "welcome":
+            self._welcome(link, frame)
+        elif frame["type"] == "bye":
+            if link in self._by_link:
+                self._by_link[link].over = True
+            self._trace(link.who, f"link {link.number}: bye {frame['code']} {frame['reason']}")
+            if frame["code"] == 4400 and not link.who.startswith("rogue"):
+                self._wrong(f"an honest client was sent away: {frame['reason']}")
+
+    def _welcome(self, link: Link, frame: dict[str, Any]) -> None:
+        resume = frame["resume"]
+        start = int(resume["cursor"].split(".")[1])
+        session = Sighted(
+            frame["session"], link.who, frame["user"], start, frame["window"]["frames"],
+            link.server.process.name, acked=start,
+        )  # fmt: skip
+        self.sessions[session.id] = self._by_link[link] = session
+        self._trace(link.who, f"link {link.number}: welcome, {resume['outcome']} at {start}")
+        if resume["outcome"] == "reset" and not link.who.startswith("rogue"):
+            self._wrong(f"{link.who} was reset: {resume['reason']}")
+
+    def _events(self, link: Link, text: bytes) -> None:
+        session = self._by_link[link]
+        found = [(int(position), inbox.decode()) for position, inbox in _EVENT.findall(text)]
+        # Under plain ASGI we see a frame when it leaves the application's queue, not when it was
+        # sent into it; behind a peer that stalls that is later.
+        patience_s = self._patience_s() + STALLED_S_MAX * link.stalled
+        allowed = self._rights.allowed(session.user, patience_s)
+        for position, inbox in found:
+            if inbox not in allowed:
+                self._wrong(f"{link.who} is sent {position} of {inbox}, which it may not see")
+            session.sent[position] = None
+            if position > session.acked and position not in session.parked:
+                session.in_flight.add(position)
+        self._trace(link.who, f"link {link.number}: is sent {[p for p, _ in found]}")
+        if len(session.in_flight) > session.window:
+            self._wrong(f"{link.who} has {len(session.in_flight)} in flight, not {session.window}")
+
+    def server_got(self, link: Link, text: bytes) -> None:
+        """A frame is about to be handed to the server."""
+        session = self._by_link.get(link)
+        if session is None or session.over:
+            return
+        frame = json.loads(text)
+        if frame["type"] == "ack":
+            session.acked = max(session.acked, int(frame["cursor"].split(".")[1]))
+            session.in_flight = {p for p in session.in_flight if p > session.acked}
+            self._trace(link.who, f"link {link.number}: acks {session.acked}")
+        elif frame["type"] == "nack":
+            session.parked.add(frame["position"])

@@ -1,0 +1,425 @@
+"""The simulated world: one server, its disk, the network, the applications, and what goes wrong.
+
+A world lives through a time of faults and then a calm one, all drawn from its seed. It keeps the
+trace, and collects in ``wrong`` whatever broke a promise; :mod:`tests.simulation.invariants` adds
+what can only be said at the end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sqlite3
+from collections.abc import Coroutine, Sequence
+from contextvars import copy_context
+from itertools import count
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from eventstore.codec import decode_recorded
+from eventstore.draft import Draft, Receipt
+from eventstore.events import InboxCreated, MemberAdded, MemberRemoved, RecordedEvent, TokenIssued
+from eventstore.log import LogHalted, LogUnavailable
+from projections import PROJECTIONS
+from projections.access import ACCESS, Access
+from projections.deliveries import DELIVERIES
+from projections.projector import ProjectionsBehind
+from tests.simulation.apps import App, Keeps
+from tests.simulation.disk import Disk, Weather
+from tests.simulation.links import ClientEnd, Link
+from tests.simulation.loop import VirtualLoop
+from tests.simulation.plan import USERS, Plan
+from tests.simulation.process import Process
+from tests.simulation.server import Server
+from tests.simulation.watch import REVOKED_WITHIN_S, Rights, Watch
+from transport.client_socket import OPEN_TIMEOUT_S, LinkEnded
+from transport.frames import Window
+from transport.link_end import LinkEnd
+
+CLOCK_START_US = 1_700_000_000_000_000
+REQUEST_TIMEOUT_S = 5.0
+RESTARTS_WITHIN_S = 4.0
+HIGH_WATER_BYTES = 2_000
+_connect = sqlite3.connect
+
+
+class Away(Exception):
+    """The server did not answer, or not with yes; what was asked may have been done (G3)."""
+
+
+class World:
+    """See the top of this file; :func:`tests.simulation.run.simulate` makes one."""
+
+    def __init__(self, plan: Plan, loop: VirtualLoop, rng: Random, folder: Path) -> None:
+        self.plan = plan
+        self.loop = loop
+        self.rng = rng
+        self.disk = Disk(Random(rng.random()), self._struck)
+        self.lines: list[str] = []
+        self.wrong: list[str] = []
+        self.acked: dict[bytes, Receipt] = {}
+        self.asking: dict[int, float] = {}
+        self.committed_at: dict[int, float] = {}
+        self.rights = Rights(loop.time)
+        self.watch = Watch(self.rights, self._patience_s, self.fail, self.trace)
+        self.links: list[Link] = []
+        self.partitioned: set[str] = set()
+        self.server: Server | None = None
+        self._starting: Server | None = None
+        self.calm = False
+        self.apps = [self._app(user, device) for user, device in plan.apps]
+        self._context = copy_context()
+        self._folder = folder
+        self._generation = 0
+        self._links_made = 0
+        self._processes: list[Process] = []
+        self._numbers = count()
+        self._clock_offset_us = 0
+        self._stalled_at = float("-inf")
+        self._tasks: dict[asyncio.Task[Any], None] = {}
+        self._faults: dict[asyncio.Task[Any], None] = {}
+        self._down = asyncio.Event()
+
+    def _app(self, user: str, device: str) -> App:
+        rng = Random(self.rng.random())
+        window = Window(rng.choice((4, 10, 100)), rng.choice((3_000, 256 * 1024)))
+        return App(self, user, device, rng.choice(tuple(Keeps)), window, rng)
+
+    def newcomer(self) -> App:
+        """One more device."""
+        self.apps.append(self._app(self.rng.choice(USERS), f"n{len(self.apps)}"))
+        return self.apps[-1]
+
+    # --- what it tells -------------------------------------------------------------------------
+
+    def trace(self, who: str, what: str) -> None:
+        """One line of the trace."""
+        self.lines.append(f"{self.loop.time():12.6f}  {who:<10} {what}")
+
+    def fail(self, what: str) -> None:
+        """A promise was broken."""
+        if what not in self.wrong:
+            self.wrong.append(what)
+            self.trace("WRONG", what)
+
+    def clock(self) -> int:
+        """The wall clock, µs; it jumps."""
+        return CLOCK_START_US + self._clock_offset_us + int(self.loop.time() * 1_000_000)
+
+    def jump_clock(self, seconds: float) -> None:
+        """The wall clock is set."""
+        self._clock_offset_us += int(seconds * 1_000_000)
+
+    def storm(self, weather: Weather) -> None:
+        """The disk is like this from now on."""
+        if self.disk.weather.stall or weather.stall:
+            self._stalled_at = self.loop.time()
+        self.disk.weather = weather
+
+    def _patience_s(self) -> float:
+        """How long a revocation may take to be acted on; a disk that stalls adds to it."""
+        stalled = self.loop.time() - self._stalled_at < 2 * REVOKED_WITHIN_S
+        return 3 * REVOKED_WITHIN_S if stalled or self.disk.weather.stall else REVOKED_WITHIN_S
+
+    # --- processes -----------------------------------------------------------------------------
+
+    def new_process(self, name: str) -> Process:
+        """A life of a server or a client."""
+        self._processes = [process for process in self._processes if process.alive]
+        self._processes.append(Process(name, self.loop))
+        return self._processes[-1]
+
+    async def end(self) -> None:
+        """Whatever still lives dies; safe to call at any time."""
+        await self.end_tasks()
+        for process in self._processes:
+            await process.kill()
+
+    def now(self) -> float:
+        """Virtual seconds."""
+        return self.loop.time()
+
+    def spawn(self, coro: Coroutine[Any, Any, Any], *, fault: bool = False) -> asyncio.Task[Any]:
+        """The world's own doings; none may fail. A fault ends when the calm begins."""
+        # In no process's name, whoever's work this comes from: it must outlive what it kills.
+        task = self.loop.create_task(coro, context=self._context.copy())
+        (self._faults if fault else self._tasks)[task] = None
+        task.add_done_callback(self._over)
+        return task
+
+    def _over(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.pop(task, None)
+        self._faults.pop(task, None)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.fail(f"the world itself failed: {error!r}")
+
+    async def end_faults(self) -> None:
+        """Nothing more goes wrong; what is just dying dies."""
+        for task in list(self._faults):
+            task.cancel()
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert not self._faults
+
+    async def end_tasks(self) -> None:
+        """Nothing more is sent, and nobody starts the server again."""
+        while tasks := [*self._tasks, *self._faults]:
+            for task in tasks:
+                task.cancel()
+            await asyncio.sleep(0)
+
+    def open_raw(self, name: str) -> sqlite3.Connection:
+        """A database of an application; no process of the server's."""
+        return _connect(name)
+
+    def client_died(self, process: Process) -> None:
+        """The kernel resets its sockets, unless the whole machine is gone."""
+        silent = self.rng.random() < 0.3
+        for link in self.links:
+            if link.client.context is process.context:
+                if silent:
+                    link.go_half_open(up=True, down=True)
+                link.client.vanish()
+
+    # --- the server ----------------------------------------------------------------------------
+
+    async def start_server(self) -> None:
+        """Open the present folder; keep trying, as a supervisor does."""
+        while True:
+            self._generation += 1
+            server = self._starting = self._make_server()
+            try:
+                await self._in(server.process, server.start())
+            except LogHalted as error:
+                self.fail(f"the log is halted: {error}")
+                raise
+            except (Away, LogUnavailable, ProjectionsBehind, sqlite3.Error) as error:
+                self.trace("server", f"does not start: {error}")
+                await self._bury(server)
+                await asyncio.sleep(1.0)
+            else:
+                self.server, self._starting = server, None
+                self._down.clear()
+                self.trace("server", f"{server.boot} serves from {server.log.head.position}")
+                return
+
+    def _make_server(self) -> Server:
+        process = self.new_process(f"boot{self._generation}")
+        projections = PROJECTIONS if self.plan.projections_all else (DELIVERIES, ACCESS)
+        return Server(
+            process, self._folder / str(self._generation), process.name, Random(self.rng.random()),
+            self.clock, self.plan.log, self.plan.hub, projections,
+            self._committed, self._granted, self._task_ended,
+        )  # fmt: skip
+
+    async def _in(self, process: Process, coro: Coroutine[Any, Any, Any]) -> Any:
+        """Do it in a process; Away if that dies meanwhile."""
+        task = process.spawn(coro)
+        await asyncio.wait({task})
+        if task.cancelled() or not process.alive:
+            raise Away("it died")
+        return task.result()
+
+    def _struck(self, when: str) -> bool:
+        server = self.server or self._starting
+        if server is None or not server.process.alive:
+            return False
+        server.process.alive = False
+        self.trace("server", f"is struck {when} its disk did as asked")
+        self.spawn(server.process.kill() if server is self._starting else self.crash_server())
+        return True
+
+    async def crash_server(self) -> None:
+        """At whatever it is just doing. What COMMIT has not written is gone."""
+        server, self.server = self.server, None
+        if server is None:
+            return
+        self.trace("server", "crashes")
+        server.ready = False
+        server.process.alive = False
+        silent = self.rng.random() < 0.2
+        for link in self.links:
+            if link.server.process is server.process and not silent:
+                link.cut(server_told=False)
+        await self._bury(server)
+        self._down.set()
+
+    async def _bury(self, server: Server) -> None:
+        """Its files, as they are, become the next one's; the WAL is not tidied up."""
+        server.process.alive = False
+        target = self._folder / str(self._generation + 1)
+        target.mkdir()
+        for name in ("log.db", "log.db-wal", "projections.db", "projections.db-wal"):
+            if "projections" in name and self.rng.random() < 0.1:
+                continue
+            if (server.folder / name).exists():
+                shutil.copyfile(server.folder / name, target / name)
+        if not (target / "projections.db").exists():
+            (target / "projections.db-wal").unlink(missing_ok=True)
+        await server.process.kill()
+        shutil.rmtree(server.folder, ignore_errors=True)
+
+    async def stop_server(self) -> None:
+        """SIGTERM."""
+        server = self.server
+        if server is None:
+            return
+        self.trace("server", "is told to stop")
+        server.ready = False
+        try:
+            await self._in(server.process, server.stop())
+        except Away:
+            return  # it was struck on its way out
+        if self.server is server:
+            await self.crash_server()
+
+    async def keep_server_up(self) -> None:
+        """The supervisor."""
+        while True:
+            await self._down.wait()
+            await asyncio.sleep(0.0 if self.calm else self.rng.random() * RESTARTS_WITHIN_S)
+            await self.start_server()
+
+    def _task_ended(self, name: str, error: BaseException) -> None:
+        self.fail(f"the {name} ended: {error!r}")
+
+    def _committed(self, events: Sequence[RecordedEvent]) -> None:
+        for event in events:
+            self.committed_at[event.position] = self.loop.time()
+            inside = decode_recorded(event)
+            if isinstance(inside, MemberAdded):
+                self.rights.are(inside.user, frozenset(inside.inboxes))
+            elif isinstance(inside, MemberRemoved):
+                self.rights.are(inside.user, frozenset())
+        kinds = ", ".join(f"{event.position} {event.type}" for event in events)
+        self.trace("log", f"commits {kinds}")
+
+    def _granted(self, access: Access, head: int) -> None:
+        granted = {user: member.inboxes for user, member in access.members.items()}
+        self.rights.act(granted, head)
+        self.trace(
+            "server", f"acts at {head} on {sorted((u, sorted(i)) for u, i in granted.items())}"
+        )
+        if self.server is None:  # at its start it knows more than we were told before the crash
+            for user in USERS:
+                self.rights.are(user, granted.get(user, frozenset()))
+
+    # --- what is asked of it -------------------------------------------------------------------
+
+    async def post(self, drafts: Sequence[Draft]) -> list[Receipt]:
+        """A webhook, or an admin's word. Raises Away."""
+        server = self.server
+        if server is None or not server.ready:
+            raise Away("no server")
+        answer: asyncio.Future[list[Receipt]] = self.loop.create_future()
+        server.process.spawn(self._append(server, drafts, answer))
+        try:
+            async with asyncio.timeout(REQUEST_TIMEOUT_S):
+                return await answer
+        except TimeoutError:
+            raise Away("no answer") from None
+
+    async def _append(
+        self, server: Server, drafts: Sequence[Draft], answer: asyncio.Future[list[Receipt]]
+    ) -> None:
+        try:
+            receipts = await server.log.append(drafts)
+        except LogHalted as error:
+            self.fail(f"the log is halted: {error}")
+        except LogUnavailable as error:
+            if not answer.done():
+                answer.set_exception(Away(str(error)))
+        else:
+            self._answered(drafts, receipts)
+            if not answer.done():
+                answer.set_result(receipts)
+
+    def _answered(self, drafts: Sequence[Draft], receipts: Sequence[Receipt]) -> None:
+        """The first byte of a 2xx is out: this is what must never be lost."""
+        for draft, receipt in zip(drafts, receipts, strict=True):
+            if draft.key is None:
+                continue
+            first = self.acked.setdefault(draft.key, receipt)
+            if (first.position, first.hash) != (receipt.position, receipt.hash):
+                self.fail(f"one key, two receipts: {first.position} and {receipt.position}")
+
+    async def insist(self, drafts: Sequence[Draft]) -> list[Receipt]:
+        """Repeat until the answer is yes."""
+        number = next(self._numbers)
+        self.asking[number] = self.loop.time()
+        while True:
+            try:
+                receipts = await self.post(drafts)
+            except Away:
+                await asyncio.sleep(0.1 + self.rng.random())
+            else:
+                del self.asking[number]
+                return receipts
+
+    async def found(self) -> None:
+        """The inboxes and people that this world begins with."""
+        drafts = [Draft("system", InboxCreated(inbox, "whatsapp")) for inbox in self.plan.inboxes]
+        for user in USERS:
+            drafts.append(Draft("system", MemberAdded(user, "member", self.plan.inboxes)))
+            drafts.append(Draft("system", TokenIssued(user, user)))
+        await self.insist(drafts)
+
+    # --- the network ---------------------------------------------------------------------------
+
+    async def dial(self, app: App) -> ClientEnd:
+        """The Python client's ``open_socket``."""
+        assert app.process is not None
+        return await self.connect(app.name, app.process)
+
+    async def connect(self, who: str, client: Process) -> ClientEnd:
+        """A socket to the server, accepted; raises LinkEnded."""
+        await asyncio.sleep(self.rng.random() * 0.05)
+        server = self.server
+        if who in self.partitioned:
+            await asyncio.sleep(OPEN_TIMEOUT_S)
+            raise LinkEnded(LinkEnd(reason="nobody answers"))
+        if server is None or not server.ready:
+            raise LinkEnded(LinkEnd(reason="connection refused"))
+        link = Link(
+            self._links_made, who, self.loop, Random(self.rng.random()), client, server.process,
+            self.watch, HIGH_WATER_BYTES,
+        )  # fmt: skip
+        self._links_made += 1
+        self.links.append(link)
+        serving = link.server.serve(server.endpoint, direct=self.rng.random() < 0.7)
+        server.process.spawn(self._serve(serving))
+        try:
+            async with asyncio.timeout(OPEN_TIMEOUT_S):
+                await link.client.accepted
+        except TimeoutError:
+            raise LinkEnded(LinkEnd(reason="nobody answers")) from None
+        return link.client
+
+    async def _serve(self, serving: Coroutine[Any, Any, None]) -> None:
+        try:
+            await serving
+        except OSError:
+            pass  # the peer left; a server forgives its application that
+        except Exception as error:
+            self.fail(f"the endpoint failed: {error!r}")
+
+    def open_links(self) -> list[Link]:
+        """Those that one of their ends still holds."""
+        self.links = [link for link in self.links if link.open]
+        return self.links
+
+    def heal(self) -> None:
+        """From now on nothing goes wrong any more."""
+        self.calm = True
+        self.partitioned.clear()
+        self.storm(Weather())
+        for link in self.open_links():
+            if not link.server.process.alive:
+                link.cut(server_told=False)
+            else:
+                link.heal()
+        for app in self.apps:
+            app.slow_s = 0.0
+            if app.process is None:
+                app.start()
