@@ -195,7 +195,8 @@ class World:
                 self.fail(f"the log is halted: {error}")
                 raise
             except (Away, LogUnavailable, ProjectionsBehind, sqlite3.Error) as error:
-                self.trace("server", f"does not start: {error}")
+                why = str(error).replace(str(self._folder), "")
+                self.trace("server", f"does not start: {why}")
                 await self._bury(server)
                 await asyncio.sleep(1.0)
             else:
