@@ -144,7 +144,7 @@ class Connection:
 
     async def execute_fetchall(self, sql: str, parameters: Any = ()) -> list[Any]:
         """All rows of one statement."""
-        write = "wal_checkpoint" in sql
+        write = sql.lstrip().startswith("INSERT") or "wal_checkpoint" in sql
         rows: list[Any] = await self._lane.do(
             lambda: self._raw.execute(sql, parameters).fetchall(), write=write
         )
