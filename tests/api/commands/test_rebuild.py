@@ -29,15 +29,15 @@ def test_every_projection_s_digest_is_printed(tmp_path: Path) -> None:
     """One a line, name first; all of them where none is named."""
     result = run(furnished(tmp_path))
     assert result.exit_code == 0, result.output
-    names = [line.split()[0] for line in result.output.splitlines()]
+    names = [line.split()[0] for line in result.stdout.splitlines()]
     assert sorted(names) == sorted(projection.name for projection in PROJECTIONS)
 
 
 def test_a_second_rebuild_gives_the_same_digest(tmp_path: Path) -> None:
     """Although the first one was itself recorded in the log."""
     folder = furnished(tmp_path)
-    first = json.loads(run(folder, "access", "--json").output)
-    second = json.loads(run(folder, "access", "--json").output)
+    first = json.loads(run(folder, "access", "--json").stdout)
+    second = json.loads(run(folder, "access", "--json").stdout)
     assert first == second
     assert list(first) == ["access"]
 
