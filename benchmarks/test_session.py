@@ -36,7 +36,7 @@ def deliver_and_acknowledge(prepared: list[Page]) -> None:
     """One session takes all pages, and acknowledges each."""
     session = Session("s", cursor(0), Window(), lambda: 0.5, 0.0)
     for number, page in enumerate(prepared):
-        session.deliver(page)
+        session.deliver(page, 0.0)
         session.frames_to_send()
         session.receive(Ack(page.cursor), number / 1000)
         session.events_to_record()

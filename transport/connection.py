@@ -187,7 +187,7 @@ class Connection:
                 break
             if page is None:
                 self.scanned = audience.newest
-            elif not session.deliver(page):
+            elif not session.deliver(page, self._hub.now()):
                 break
         self.flush()
 
@@ -198,13 +198,27 @@ class Connection:
         self.advance()
 
     def tick(self, now: float, head: Cursor) -> None:
-        """Heartbeat and whatever else is due."""
-        self.session.tick(now, head)
-        if self.session.state is State.CLOSED:
-            self.channel.abort()
-            self._leave()
+        """Heartbeat, acks that do not come, and whatever else is due."""
+        session, sent, held = self.session, self.session.last_sent, self.session.in_flight
+        session.tick(now, head)
+        if session.state is State.CLOSED:
+            self._ended_by_itself()
+        elif session.last_sent is not sent:
+            self.scanned = session.last_sent.position  # "nothing beyond it" was said of another
+            self.advance()
+        elif session.in_flight != held:
+            self.advance()
         else:
             self.flush()
+
+    def _ended_by_itself(self) -> None:
+        """The session gave up: on a peer that is gone, or on one that acknowledges nothing."""
+        code = self.session.close_code
+        self._leave()
+        if code == CloseCode.ACK_OVERDUE:
+            self.channel.close(code, "nothing is acknowledged")
+        else:
+            self.channel.abort()
 
     def close(self, code: int, reason: str, *, retry_after_ms: int | None = None) -> None:
         """Say ``bye`` and close; what is in flight comes again from the cursor."""

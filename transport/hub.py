@@ -272,14 +272,20 @@ class Hub:
             self.tick()
 
     def tick(self) -> None:
-        """Let every connection do what is due: heartbeats, ack ranges, the token's end."""
+        """Let every connection do what is due: heartbeats, acks, the token's end."""
         now, time_us = self._monotonic(), self._clock()
         for connection in self.connections:
-            expires = connection.grant.expires_at_us
-            if expires is not None and expires <= time_us:
-                connection.close(CloseCode.UNAUTHORIZED, "the token has expired")
-            elif connection.session.deadline <= now:
-                connection.tick(now, self._head(connection))
+            try:
+                self._tick(connection, now, time_us)
+            except Exception:
+                self._drop(connection)  # as after a commit: one broken session is one session
+
+    def _tick(self, connection: Connection, now: float, time_us: int) -> None:
+        expires = connection.grant.expires_at_us
+        if expires is not None and expires <= time_us:
+            connection.close(CloseCode.UNAUTHORIZED, "the token has expired")
+        elif connection.session.deadline <= now:
+            connection.tick(now, self._head(connection))
 
     def _head(self, connection: Connection) -> Cursor:
         """The newest event a client may see, as far as we know; never behind what it was sent."""

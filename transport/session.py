@@ -5,7 +5,7 @@ and asked things (``window``, ``deadline``); what it wants sent and recorded is 
 does no I/O and takes ``now``, monotonic seconds. Its rules:
 
     CATCHING_UP --caught_up--> LIVE          ``live`` is sent, once
-    CATCHING_UP, LIVE --close, lost, two missed heartbeats--> CLOSED      and nothing after it
+    CATCHING_UP, LIVE --close, lost, two missed heartbeats, no ack in spite of all--> CLOSED
 
     floor <= last_sent <= the furthest ever sent
 
@@ -13,11 +13,12 @@ does no I/O and takes ``now``, monotonic seconds. Its rules:
 * ``ack`` is cumulative. It may name anything sent in any attempt; beyond that, or with another
   history's hash, it is illegal; at or below the floor it is a harmless repetition.
 * ``nack`` parks one event in flight. A parked event is handled, but not counted as acknowledged.
-* ``rewind`` goes back to the floor. What had been sent already may still be acknowledged, and is
-  counted once, however often it is sent.
+* No ack in time, from a client that a ping proves alive: ``rewind`` goes back to the floor, and
+  after the last attempt the oldest event is parked (:mod:`transport.patience`). What had been sent
+  already may still be acknowledged, and is counted once, however often it is sent.
 * Illegal input raises :class:`~transport.frames.FrameError` and changes nothing.
-* An ``ack`` is recorded as a range, at most one a second: a quiet inbox has exact times, a storm
-  costs one small event a second. What waits is recorded at the deadline and at the end.
+* An ``ack`` is recorded as a range, at most one a second (:mod:`transport.ack_ranges`). What waits
+  is recorded at the deadline and at the end.
 """
 
 from __future__ import annotations
@@ -28,13 +29,13 @@ from enum import Enum, auto
 from eventstore.cursor import Cursor
 from eventstore.events import (
     ClientDisconnected,
-    DeliveryAcknowledged,
     DeliveryParked,
     DeliveryRetried,
     Event,
     HeartbeatAnswered,
     HeartbeatMissed,
 )
+from transport.ack_ranges import AckRanges
 from transport.frames import (
     Ack,
     Bye,
@@ -51,11 +52,10 @@ from transport.frames import (
 from transport.heartbeat import Beat, Pulse
 from transport.in_flight import InFlight
 from transport.page import Packet, Page
+from transport.patience import ATTEMPTS_MAX, Patience, Step, ack_wait_s
 
 WINDOW = Window()
-ACKS_RECORDED_EVERY_S = 1.0
 REASON_CHARS_MAX = 200
-_NEVER = float("inf")
 
 
 class State(Enum):
@@ -82,17 +82,15 @@ class Session:
     """
 
     __slots__ = (
-        "_acked",
+        "_acks",
         "_events",
         "_frames",
         "_in_flight",
         "_limit",
         "_parked",
+        "_patience",
         "_pulse",
-        "_record_from",
-        "_recorded",
         "_rewound",
-        "attempt",
         "close_code",
         "floor",
         "id",
@@ -107,16 +105,14 @@ class Session:
         self.state = State.CATCHING_UP
         self.floor = start
         self.last_sent = start
-        self.attempt = 1
         self.close_code: int | None = None
         self._limit = window
         self._pulse = Pulse(random, now)
         self._in_flight = InFlight()
         self._rewound: InFlight | None = None  # sent before a rewind, and not yet again
         self._parked: set[int] | None = None  # above the floor
-        self._recorded = start.position  # acks up to here are recorded
-        self._acked = 0  # events acknowledged and not yet recorded
-        self._record_from = now  # when the next range may be recorded
+        self._acks = AckRanges(id_, start.position, now)
+        self._patience = Patience()
         self._frames: list[Packet] = []
         self._events: list[Event] = []
 
@@ -131,11 +127,14 @@ class Session:
     @property
     def deadline(self) -> float:
         """When to ``tick`` at the latest."""
-        return min(self._pulse.due, self._acks_due)
+        if self._pulse.waiting:  # what the answer says of an overdue ack, it says when it comes
+            return min(self._pulse.due, self._acks.due)
+        return min(self._pulse.due, self._acks.due, self._patience.due)
 
     @property
-    def _acks_due(self) -> float:
-        return self._record_from if self.floor.position > self._recorded else _NEVER
+    def attempt(self) -> int:
+        """How often the oldest event in flight was sent."""
+        return self._patience.attempt
 
     @property
     def in_flight(self) -> tuple[int, int]:
@@ -149,8 +148,8 @@ class Session:
 
     @property
     def quality(self) -> str:
-        """``good`` or ``poor``."""
-        return self._pulse.quality
+        """``good``, ``poor`` or ``gone``."""
+        return "gone" if self._pulse.gone else self._pulse.quality
 
     # --- outputs -------------------------------------------------------------------------------
 
@@ -241,25 +240,30 @@ class Session:
             self._parked -= gone
             count -= len(gone)
         self.floor = last
-        self.attempt = 1
-        self._acked += count
-        if now >= self._record_from:
+        self._patience.progressed()
+        self._await_ack(now)
+        self._acks.add(last.position, count)
+        if now >= self._acks.due:
             self._record_acks(now)
 
+    def _await_ack(self, now: float) -> None:
+        if self._in_flight.events:
+            self._patience.begin(now, ack_wait_s(self._pulse.timeout_s))
+
     def _record_acks(self, now: float) -> None:
-        if self.floor.position > self._recorded:
-            until = self.floor.position
-            self._events.append(DeliveryAcknowledged(self.id, self._recorded, until, self._acked))
-            self._recorded, self._acked = until, 0
-            self._record_from = now + ACKS_RECORDED_EVERY_S
+        if (acknowledged := self._acks.take(now)) is not None:
+            self._events.append(acknowledged)
 
     def _nack(self, position: int, reason: str, now: float) -> None:
         if position <= self.floor.position or position in (self._parked or ()):
             return
         if self._sent_at(position) is None:
             raise FrameError("a nack of what was not sent")
+        self._park(position, reason[:REASON_CHARS_MAX], now)
+
+    def _park(self, position: int, reason: str, now: float) -> None:
         self._parked = (self._parked or set()) | {position}
-        self._events.append(DeliveryParked(self.id, position, reason[:REASON_CHARS_MAX]))
+        self._events.append(DeliveryParked(self.id, position, reason))
         self._settle(None, 0, now)
 
     def _answered(self, id_: int, now: float) -> None:
@@ -269,7 +273,7 @@ class Session:
 
     # --- inputs: the log -----------------------------------------------------------------------
 
-    def deliver(self, page: Page) -> bool:
+    def deliver(self, page: Page, now: float) -> bool:
         """Send of the page that follows :attr:`last_sent` what the window has room for.
 
         False where it has none. An event larger than the whole window passes alone, or it would
@@ -284,11 +288,13 @@ class Session:
                 return False
             fitting = page.beginning(1)
         held.push(fitting.extent)
+        if self._patience.idle:
+            self._await_ack(now)
         self.last_sent = fitting.cursor
         if self._rewound is not None:
             self._rewound.take_until(fitting.cursor.position)
             self._rewound = self._rewound if self._rewound.events else None
-        self._frames.append(fitting.packet(self.attempt))
+        self._frames.append(fitting.packet(self._patience.attempt))
         return True
 
     def caught_up(self, time: str) -> None:
@@ -305,18 +311,26 @@ class Session:
         self._rewound = self._in_flight if self._in_flight.events else None
         self._in_flight = InFlight()
         self.last_sent = self.floor
-        self.attempt += 1
+        self._patience.retried()
         after = self.floor.position
         self._events.append(DeliveryRetried(self.id, after, self.attempt, reason))
 
     # --- inputs: time and the end --------------------------------------------------------------
 
     def tick(self, now: float, head: Cursor) -> None:
-        """Do what is due. ``head`` is the newest event the client may see, for the ping."""
+        """Do what is due. ``head`` is the newest event the client may see, for the ping.
+
+        It may go back to the floor, or forward over a parked event: there is more to deliver.
+        """
         if self.state is State.CLOSED:
             return
-        if now >= self._acks_due:
+        if now >= self._acks.due:
             self._record_acks(now)
+        self._beat(now, head)
+        if not self._pulse.waiting:
+            self._press_for_ack(now, head)
+
+    def _beat(self, now: float, head: Cursor) -> None:
         match self._pulse.beat(now):
             case Beat.REST:
                 pass
@@ -328,6 +342,24 @@ class Session:
             case Beat.GIVE_UP:
                 self._events.append(HeartbeatMissed(self.id, self._pulse.missed))
                 self.lost(CloseCode.STALLED, "no heartbeat", now)
+
+    def _press_for_ack(self, now: float, head: Cursor) -> None:
+        match self._patience.step(now, self._pulse.proven_at):
+            case Step.WAIT:
+                pass
+            case Step.PROVE:
+                self._pulse.probe(now)
+                self._ping(head)
+            case Step.RETRY:
+                self.rewind(f"no ack for {self._patience.waited_s:g} s")
+            case Step.PARK:
+                first = self._in_flight.first
+                assert first is not None, "an ack is overdue of something"
+                parks = self._patience.parks
+                self._park(first.position, f"no ack after {ATTEMPTS_MAX} attempts", now)
+                self._patience.parks = parks + 1  # the floor moved, but by no doing of the client
+            case Step.GIVE_UP:
+                self.close(CloseCode.ACK_OVERDUE, "nothing is acknowledged", now)
 
     def _ping(self, head: Cursor) -> None:
         pulse = self._pulse

@@ -597,6 +597,79 @@ def test_a_grant_withdrawn_while_the_disk_is_read_lets_nobody_in(tmp_path: Path)
     run(scenario)
 
 
+# --- acks that do not come ---------------------------------------------------------------------
+
+
+def test_what_is_not_acknowledged_is_read_and_sent_again(tmp_path: Path) -> None:
+    """Out of the log, from the ack floor, with what came meanwhile, once a ping was answered."""
+
+    async def scenario() -> None:
+        async with house(tmp_path, Limits(window=Window(2, 10_000))) as it:
+            connection, channel = await it.connect()
+            first, *_, last = [receipt.position for receipt in await it.append(1, 2, 3)]
+            await it.append(4, inbox="b")
+            it.now = 10.0
+            it.hub.tick()
+            assert channel.positions() == [first, first + 1]
+            [ping] = channel.frames("ping")
+            connection.received(json.dumps({"type": "pong", "id": ping["id"]}).encode())
+            it.hub.tick()
+            assert channel.positions() == [first, first + 1, first, first + 1]
+            again = channel.frames("events")[1]
+            assert (again["attempt"], again["after"]) == (2, channel.frames("events")[0]["after"])
+            connection.received(ack(again))
+            assert channel.positions()[-1] == last
+
+    run(scenario)
+
+
+def test_what_is_sent_again_may_have_to_come_from_the_disk(tmp_path: Path) -> None:
+    """The tail has moved on; that nothing lay beyond for this session is forgotten."""
+
+    async def scenario() -> None:
+        async with house(tmp_path, tail_events_max=5) as it:
+            connection, channel = await it.connect()
+            await it.append(1, 2)
+            await it.append(*range(10, 30), inbox="b")
+            it.now = 10.0
+            it.hub.tick()
+            connection.received(b'{"type":"pong","id":1}')
+            it.hub.tick()
+            await until(lambda: len(channel.positions()) == 4)
+            assert channel.positions()[:2] == channel.positions()[2:]
+
+    run(scenario)
+
+
+def test_a_client_that_acknowledges_nothing_is_told_so_in_the_end(tmp_path: Path) -> None:
+    """A close with 4410 and not an abort: it is there, and it may reconnect."""
+
+    async def scenario() -> None:
+        async with house(tmp_path) as it:
+            connection, channel = await it.connect()
+            await it.append(*range(10))
+            answered = 0
+            while channel.closed is None and it.now < 3600:
+                it.now += 1.0
+                it.hub.tick()
+                for ping in channel.frames("ping")[answered:]:
+                    answered += 1
+                    connection.received(json.dumps({"type": "pong", "id": ping["id"]}).encode())
+            assert (channel.closed, channel.aborted) == (CloseCode.ACK_OVERDUE, False)
+            assert channel.frames()[-1]["code"] == CloseCode.ACK_OVERDUE
+            assert not it.hub.connections
+            await it.hub.shutdown()
+            assert len(await it.recorded("delivery.parked")) == 3
+            assert {each["attempt"] for each in await it.recorded("delivery.retried")} == {
+                2,
+                3,
+                4,
+                5,
+            }
+
+    run(scenario)
+
+
 # --- time and the end --------------------------------------------------------------------------
 
 

@@ -52,7 +52,7 @@ def recorded(of: Session, kind: type[Event]) -> list[Event]:
 def test_a_page_goes_out_as_one_frame_that_follows_the_last() -> None:
     """`after` is the cursor the client has, `cursor` the last event's own."""
     it = session(4)
-    assert it.deliver(page(4, [5, 7]))
+    assert it.deliver(page(4, [5, 7]), 0.0)
     [frame] = sent(it)
     assert (frame["type"], frame["attempt"], len(frame["events"])) == ("events", 1, 2)
     assert (frame["after"], frame["cursor"]) == (str(cursor(4)), str(cursor(7)))
@@ -63,15 +63,15 @@ def test_a_page_goes_out_as_one_frame_that_follows_the_last() -> None:
 def test_a_page_that_does_not_follow_is_a_bug_of_ours() -> None:
     """A gap must never leave the server."""
     with pytest.raises(AssertionError):
-        session(4).deliver(page(5, [6]))
+        session(4).deliver(page(5, [6]), 0.0)
 
 
 def test_equal_sessions_share_one_encoding() -> None:
     """A thousand sockets get the very same bytes object."""
     shared = page(0, [1])
     one, two = session(), session()
-    one.deliver(shared)
-    two.deliver(shared)
+    one.deliver(shared, 0.0)
+    two.deliver(shared, 0.0)
     assert one.frames_to_send()[0].wire is two.frames_to_send()[0].wire
 
 
@@ -96,38 +96,38 @@ def test_live_is_said_once() -> None:
 def test_the_window_counts_events() -> None:
     """At the limit the session takes no more until something is acknowledged."""
     it = session(window=Window(3, 1000))
-    assert it.deliver(page(0, [1, 2, 3, 4]))
+    assert it.deliver(page(0, [1, 2, 3, 4]), 0.0)
     assert it.last_sent == cursor(3)
     assert it.window == (0, 970)
-    assert not it.deliver(page(3, [4]))
+    assert not it.deliver(page(3, [4]), 0.0)
     it.receive(Ack(cursor(2)), 1.0)
     assert it.window == (2, 990)
-    assert it.deliver(page(3, [4]))
+    assert it.deliver(page(3, [4]), 0.0)
 
 
 def test_the_window_counts_bytes() -> None:
     """A page is cut where its next event would not fit."""
     it = session(window=Window(100, 25))
-    assert it.deliver(page(0, [1, 2, 3]))
+    assert it.deliver(page(0, [1, 2, 3]), 0.0)
     assert it.last_sent == cursor(2)
-    assert not it.deliver(page(2, [3]))
+    assert not it.deliver(page(2, [3]), 0.0)
 
 
 def test_an_event_larger_than_the_window_passes_alone() -> None:
     """Otherwise it would block the session for ever; but not beside others."""
     it = session(window=Window(100, 25))
-    it.deliver(page(0, [1]))
-    assert not it.deliver(page(1, [2], size=500))
+    it.deliver(page(0, [1]), 0.0)
+    assert not it.deliver(page(1, [2], size=500), 0.0)
     it.receive(Ack(cursor(1)), 1.0)
-    assert it.deliver(page(1, [2, 3], size=500))
+    assert it.deliver(page(1, [2, 3], size=500), 0.0)
     assert it.last_sent == cursor(2)
 
 
 def test_a_partly_acknowledged_page_frees_its_part() -> None:
     """Acks need not fall on the end of a frame."""
     it = session(window=Window(10, 100))
-    it.deliver(page(0, [1, 2, 3]))
-    it.deliver(page(3, [4, 5]))
+    it.deliver(page(0, [1, 2, 3]), 0.0)
+    it.deliver(page(3, [4, 5]), 0.0)
     it.receive(Ack(cursor(4)), 1.0)
     assert it.in_flight == (1, 10)
     it.receive(Ack(cursor(5)), 1.0)
@@ -137,7 +137,7 @@ def test_a_partly_acknowledged_page_frees_its_part() -> None:
 def test_a_page_acknowledged_bit_by_bit_frees_bit_by_bit() -> None:
     """Each part is given back once."""
     it = session(window=Window(10, 100))
-    it.deliver(page(0, [1, 2, 3]))
+    it.deliver(page(0, [1, 2, 3]), 0.0)
     for position, left in ((1, (2, 20)), (2, (1, 10)), (3, (0, 0))):
         it.receive(Ack(cursor(position)), 1.0)
         assert it.in_flight == left
@@ -170,7 +170,7 @@ def test_a_window_without_room_is_refused(asked: Window) -> None:
 def test_a_quiet_ack_is_recorded_at_once() -> None:
     """With the exact range and the number of events that this session sent in it."""
     it = session(4)
-    it.deliver(page(4, [5, 9, 12]))
+    it.deliver(page(4, [5, 9, 12]), 0.0)
     it.receive(Ack(cursor(9)), 3.0)
     assert recorded(it, DeliveryAcknowledged) == [DeliveryAcknowledged("s1", 4, 9, 2)]
     assert it.floor == cursor(9)
@@ -180,7 +180,7 @@ def test_a_storm_of_acks_is_one_event_a_second() -> None:
     """Ranges follow each other without a gap, and no event is counted twice."""
     it = session()
     for position in range(1, 31):
-        it.deliver(page(position - 1, [position]))
+        it.deliver(page(position - 1, [position]), 0.0)
         it.receive(Ack(cursor(position)), position / 10)
         it.tick(position / 10, cursor(position))
     it.tick(5.0, cursor(30))
@@ -191,7 +191,7 @@ def test_a_storm_of_acks_is_one_event_a_second() -> None:
 def test_a_coalesced_ack_has_a_deadline() -> None:
     """The session asks to be ticked a second after the last record."""
     it = session()
-    it.deliver(page(0, [1, 2]))
+    it.deliver(page(0, [1, 2]), 0.0)
     it.receive(Ack(cursor(1)), 10.0)
     it.receive(Ack(cursor(2)), 10.2)
     assert it.deadline == 11.0
@@ -204,7 +204,7 @@ def test_a_coalesced_ack_has_a_deadline() -> None:
 def test_what_waits_is_recorded_at_the_end() -> None:
     """A closed session leaves no acknowledged event behind."""
     it = session()
-    it.deliver(page(0, [1, 2]))
+    it.deliver(page(0, [1, 2]), 0.0)
     it.receive(Ack(cursor(1)), 10.0)
     it.receive(Ack(cursor(2)), 10.2)
     it.lost(1001, "going away", 10.3)
@@ -217,7 +217,7 @@ def test_what_waits_is_recorded_at_the_end() -> None:
 def test_an_ack_at_or_below_the_floor_changes_nothing() -> None:
     """Repetitions happen; they are harmless."""
     it = session()
-    it.deliver(page(0, [1, 2]))
+    it.deliver(page(0, [1, 2]), 0.0)
     it.receive(Ack(cursor(2)), 1.0)
     it.events_to_record()
     for position in (0, 1, 2):
@@ -245,7 +245,7 @@ ILLEGAL = [
 def test_an_illegal_frame_raises_and_changes_nothing(frame: Any) -> None:
     """Beyond what was sent, of another history, out of turn: 4400, with the state as it was."""
     it = session(1)
-    it.deliver(page(1, [2, 3]))
+    it.deliver(page(1, [2, 3]), 0.0)
     it.frames_to_send()
     before = _state(it)
     with pytest.raises(FrameError) as raised:
@@ -261,7 +261,7 @@ def _state(it: Session) -> Any:
 def test_an_ack_between_two_events_counts_up_to_the_earlier() -> None:
     """A position that was never sent proves nothing about the one after it."""
     it = session()
-    it.deliver(page(0, [2, 6]))
+    it.deliver(page(0, [2, 6]), 0.0)
     it.receive(Ack(cursor(4)), 1.0)
     assert it.floor == cursor(2)
 
@@ -272,7 +272,7 @@ def test_an_ack_between_two_events_counts_up_to_the_earlier() -> None:
 def test_a_nack_parks_one_event_which_then_counts_as_handled() -> None:
     """It is recorded by name, and is not among the acknowledged."""
     it = session()
-    it.deliver(page(0, [1, 2, 3]))
+    it.deliver(page(0, [1, 2, 3]), 0.0)
     it.receive(Nack(2, "cannot decode"), 1.0)
     it.receive(Ack(cursor(3)), 1.0)
     assert it.events_to_record() == [
@@ -284,7 +284,7 @@ def test_a_nack_parks_one_event_which_then_counts_as_handled() -> None:
 def test_a_nack_of_the_first_moves_the_floor() -> None:
     """Everything up to there is handled; the next ack begins behind it."""
     it = session()
-    it.deliver(page(0, [1, 2, 3]))
+    it.deliver(page(0, [1, 2, 3]), 0.0)
     it.receive(Nack(1, "no"), 1.0)
     assert it.floor == cursor(1)
     assert it.in_flight[0] == 2
@@ -293,7 +293,7 @@ def test_a_nack_of_the_first_moves_the_floor() -> None:
 def test_an_ack_reaches_over_parked_events_behind_it() -> None:
     """1 acknowledged and 2 parked: the floor is 2."""
     it = session()
-    it.deliver(page(0, [1, 2, 3]))
+    it.deliver(page(0, [1, 2, 3]), 0.0)
     it.receive(Nack(2, "no"), 1.0)
     it.receive(Ack(cursor(1)), 1.0)
     assert it.floor == cursor(2)
@@ -303,7 +303,7 @@ def test_an_ack_reaches_over_parked_events_behind_it() -> None:
 def test_a_nack_twice_or_of_the_past_is_harmless() -> None:
     """Parked is parked."""
     it = session()
-    it.deliver(page(0, [1, 2]))
+    it.deliver(page(0, [1, 2]), 0.0)
     it.receive(Nack(2, "no"), 1.0)
     it.receive(Nack(2, "no"), 1.0)
     it.receive(Ack(cursor(2)), 1.0)
@@ -314,7 +314,7 @@ def test_a_nack_twice_or_of_the_past_is_harmless() -> None:
 def test_a_nack_of_what_was_not_sent_is_illegal() -> None:
     """Position 2 belongs to an inbox this client does not see."""
     it = session()
-    it.deliver(page(0, [1, 3]))
+    it.deliver(page(0, [1, 3]), 0.0)
     with pytest.raises(FrameError):
         it.receive(Nack(2, "guess"), 1.0)
 
@@ -325,14 +325,14 @@ def test_a_nack_of_what_was_not_sent_is_illegal() -> None:
 def test_a_rewind_sends_again_from_the_floor_with_the_next_attempt() -> None:
     """The suffix after the floor comes again, and says which attempt it is."""
     it = session()
-    it.deliver(page(0, [1, 2, 3]))
+    it.deliver(page(0, [1, 2, 3]), 0.0)
     it.receive(Ack(cursor(1)), 1.0)
     it.rewind("ack overdue")
     assert it.last_sent == cursor(1)
     assert it.in_flight == (0, 0)
     assert recorded(it, DeliveryRetried) == [DeliveryRetried("s1", 1, 2, "ack overdue")]
     it.frames_to_send()
-    it.deliver(page(1, [2, 3, 4]))
+    it.deliver(page(1, [2, 3, 4]), 0.0)
     [frame] = sent(it)
     assert (frame["attempt"], frame["after"]) == (2, str(cursor(1)))
 
@@ -340,12 +340,12 @@ def test_a_rewind_sends_again_from_the_floor_with_the_next_attempt() -> None:
 def test_a_late_ack_of_an_earlier_attempt_counts_and_is_counted_once() -> None:
     """The client got it the first time; nothing of it is sent again."""
     it = session()
-    it.deliver(page(0, [1, 2, 3, 4]))
+    it.deliver(page(0, [1, 2, 3, 4]), 0.0)
     it.rewind("ack overdue")
-    it.deliver(page(0, [1]))
+    it.deliver(page(0, [1]), 0.0)
     it.receive(Ack(cursor(3)), 1.0)
     assert (it.floor, it.last_sent, it.attempt) == (cursor(3), cursor(3), 1)
-    it.deliver(page(3, [4]))
+    it.deliver(page(3, [4]), 0.0)
     it.receive(Ack(cursor(4)), 9.0)
     ranges = recorded(it, DeliveryAcknowledged)
     assert sum(getattr(event, "count", 0) for event in ranges) == 4
@@ -354,9 +354,9 @@ def test_a_late_ack_of_an_earlier_attempt_counts_and_is_counted_once() -> None:
 def test_going_back_twice_counts_nothing_twice() -> None:
     """The second rewind joins what was sent again with what was not yet."""
     it = session()
-    it.deliver(page(0, [1, 2, 3]))
+    it.deliver(page(0, [1, 2, 3]), 0.0)
     it.rewind("ack overdue")
-    it.deliver(page(0, [1]))
+    it.deliver(page(0, [1]), 0.0)
     it.rewind("ack overdue")
     it.receive(Ack(cursor(2)), 1.0)
     it.receive(Ack(cursor(3)), 2.0)
@@ -369,7 +369,7 @@ def test_going_back_twice_counts_nothing_twice() -> None:
 def test_after_a_rewind_nothing_beyond_the_first_attempt_may_be_acknowledged() -> None:
     """Also not in the second attempt."""
     it = session()
-    it.deliver(page(0, [1, 2]))
+    it.deliver(page(0, [1, 2]), 0.0)
     it.rewind("ack overdue")
     with pytest.raises(FrameError):
         it.receive(Ack(cursor(3)), 1.0)
@@ -433,7 +433,7 @@ def test_any_frame_is_life() -> None:
     """A client that acknowledges but lost the pong is not dead."""
     it = session()
     it.tick(25.0, cursor(0))
-    it.deliver(page(0, [1]))
+    it.deliver(page(0, [1]), 0.0)
     it.receive(Ack(cursor(1)), 30.0)
     it.tick(35.0, cursor(1))
     assert recorded(it, HeartbeatMissed) == []
@@ -517,7 +517,7 @@ class SessionMachine(RuleBasedStateMachine):
         events = [visible(p, s) for p, s in self.sizes.items() if p > after][:limit]
         if events:
             before = self.it.last_sent
-            if self.it.deliver(Page.of(before, events)):
+            if self.it.deliver(Page.of(before, events), self.now):
                 upto = self.it.last_sent.position
                 self.delivered |= {event.position for event in events if event.position <= upto}
         self._drain()
