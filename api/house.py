@@ -28,10 +28,11 @@ from eventstore.events import RecordedEvent, ServerStarted, ServerStopped
 from eventstore.folder import FolderLocked, FolderUnfit
 from eventstore.log import EventLog, LogUnavailable, wall_clock_us
 from projections.access import Access
-from projections.deliveries import ack_floor
+from projections.deliveries import standing
 from projections.projector import ProjectionsBehind, Projector
 from transport.frames import CloseCode
-from transport.hub import Hub, Refused
+from transport.hub import Hub, Limits, Refused, Standing
+from transport.offline_queue import QueueLimits
 from transport.websocket import WebSocketEndpoint, websocket_endpoint
 
 RELEASE = version("malote")
@@ -189,7 +190,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
     """A house in working order: recorded as started, and as stopped at the end."""
     boot = secrets.token_hex(16)
     async with open_records(settings.data) as (records, tasks):
-        hub = Hub(records.log, boot=boot)
+        hub = Hub(records.log, boot=boot, limits=limits_of(settings))
         secret = settings.jwt_secret
         gate = Gate(
             records.keyring,
@@ -200,7 +201,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         sessions = websocket_endpoint(
             hub,
             admit=gate.admit,
-            ack_floor=partial(floor_of, records),
+            ack_floor=partial(standing_of, records),
             allowed_origins=settings.origins,
         )
         house = House(settings, records, hub, gate, sessions, tasks, boot)
@@ -215,8 +216,14 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
                 await records.log.append([Draft("system", ServerStopped(boot=boot))])
 
 
-async def floor_of(records: Records, user: str, device: str) -> int | None:
-    """How far a device has acknowledged; None for one that was never here.
+def limits_of(settings: Settings) -> Limits:
+    """What the settings let delivery hold."""
+    age_s = settings.queue_age_days * 86_400
+    return Limits(queue=QueueLimits(settings.queue_events_max, age_s))
+
+
+async def standing_of(records: Records, user: str, device: str) -> Standing | None:
+    """How far a device is; None for one that was never here.
 
     Asked of rows that hold all that is recorded by now: to take a known device for a new one would
     be a silent gap. Raises Refused, to come again, where the projections are behind.
@@ -224,10 +231,10 @@ async def floor_of(records: Records, user: str, device: str) -> int | None:
     try:
         async with asyncio.timeout(FLOOR_WAIT_S):
             await records.projector.wait_for(records.log.head.position)
-        answer = await records.projector.fetch(ack_floor(user, device))
+        answer = await records.projector.fetch(standing(user, device))
     except (TimeoutError, ProjectionsBehind):
         raise Refused(CloseCode.OVERLOADED, "the projections are behind") from None
-    return next(iter(answer.rows), None)
+    return next((Standing(row.ack_floor, row.told, row.parked) for row in answer.rows), None)
 
 
 def _wire(house: House) -> None:

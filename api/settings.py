@@ -109,6 +109,16 @@ class Settings:
         validator=_at_least(0.1),
         help="Silence on /v1/events after which a comment keeps the connection alive.",
     )
+    queue_events_max: int = option(
+        default=2_000,
+        validator=_at_least(1),
+        help="Events that wait for one device; older ones are skipped, and stay in /v1/sync.",
+    )
+    queue_age_days: float = option(
+        default=7.0,
+        validator=_at_least(0.001),
+        help="How long events wait for a device; older ones are skipped, and stay in /v1/sync.",
+    )
     shutdown_timeout_s: float = option(
         default=4.0,
         validator=_at_least(0.1),

@@ -245,12 +245,25 @@ class EventLog:
         )
         return [Visible.of(event, self.epoch) for event in page]
 
-    async def count_visible(self, after: int, inboxes: frozenset[str], *, most: int) -> int:
-        """How many events members of these inboxes see after a position; ``most`` at most."""
-        held = self.tail.count(after, inboxes, most)
+    async def count_visible(
+        self, after: int, inboxes: frozenset[str], *, most: int, until: int | None = None
+    ) -> int:
+        """How many events members of these inboxes see after a position; ``most`` at most.
+
+        Up to ``until``, a position, or to the head.
+        """
+        held = self.tail.count(after, inboxes, most, until)
         if held is not None:
             return held
-        return await self._ask(reader.visible_count, after, self.head.position, inboxes, most)
+        until = self.head.position if until is None else min(until, self.head.position)
+        return await self._ask(reader.visible_count, after, until, inboxes, most)
+
+    async def newest_visible(self, nth: int, inboxes: frozenset[str]) -> int:
+        """The position of the ``nth`` newest event they see, counted from 1; 0 if there is none."""
+        held = self.tail.newest(inboxes, nth)
+        if held is not None:
+            return held
+        return await self._ask(reader.visible_nth_newest, self.head.position, inboxes, nth)
 
     async def visible_head(self, inboxes: frozenset[str]) -> int:
         """The position of the newest event members of these inboxes see, 0 if there is none."""
@@ -269,6 +282,13 @@ class EventLog:
             return None
         found = await self._ask(reader.point, position)
         return None if found is None else Cursor.at(self.epoch, position, found.hash)
+
+    async def recorded_at(self, position: int) -> int | None:
+        """When the event at a position was recorded, µs; None where there is none."""
+        if not 0 < position <= self.head.position:
+            return None
+        found = await self._ask(reader.point, position)
+        return None if found is None else found.recorded_at
 
     async def position_at(self, time_us: int) -> int:
         """The last position recorded at or before a time (µs), 0 if none: a binary search."""

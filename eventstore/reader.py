@@ -166,6 +166,29 @@ async def visible_newest(fetch: Fetch, until: int, inboxes: Collection[str]) -> 
     return found
 
 
+async def visible_nth_newest(fetch: Fetch, until: int, inboxes: Collection[str], nth: int) -> int:
+    """The position of the ``nth`` newest event these members may see, 0 if there are fewer.
+
+    The newest ``nth`` of each inbox, from the index alone: however long the log, and however much
+    of it lies before.
+    """
+    newest: list[int] = []
+    for streams in _parts(inboxes):
+        each = " UNION ALL ".join(
+            f"SELECT position FROM (SELECT position FROM events WHERE {_VISIBLE}"
+            f" AND stream = ?{number} AND position <= ?1 ORDER BY position DESC LIMIT ?2)"
+            for number in range(3, len(streams) + 3)
+        )
+        [(positions,)] = await fetch(
+            f"SELECT json_group_array(position) FROM"
+            f" (SELECT position FROM ({each}) ORDER BY position DESC LIMIT ?2)",
+            (until, nth, *streams),
+        )
+        newest += orjson.loads(positions)
+    newest.sort(reverse=True)
+    return newest[nth - 1] if len(newest) >= nth else 0
+
+
 async def visible_everywhere(
     fetch: Fetch, after: int, limit: int, bytes_max: int
 ) -> list[RecordedEvent]:

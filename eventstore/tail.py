@@ -96,21 +96,29 @@ class Tail:
                 page.append(entry)
         return page
 
-    def count(self, after: int, inboxes: frozenset[str], most: int) -> int | None:
-        """How many events after ``after`` are in these inboxes, ``most`` at most; None as above."""
+    def count(
+        self, after: int, inboxes: frozenset[str], most: int, until: int | None = None
+    ) -> int | None:
+        """How many events with ``after`` < position <= ``until`` are in these inboxes.
+
+        ``most`` at most; None as above.
+        """
         if after < self.since:
             return None
         start = bisect_right(self._positions, after)
+        stop = len(self._positions) if until is None else bisect_right(self._positions, until)
         found = 0
-        for index in range(start, len(self._entries)):
+        for index in range(start, stop):
             found += self._entries[index].inbox in inboxes
             if found >= most:
                 break
         return min(found, most)
 
-    def newest(self, inboxes: frozenset[str]) -> int | None:
-        """The position of the newest event in these inboxes; None if none is held."""
+    def newest(self, inboxes: frozenset[str], nth: int = 1) -> int | None:
+        """The position of the ``nth`` newest event in these inboxes; None if it is not held."""
         for entry in reversed(self._entries):
             if entry.inbox in inboxes:
-                return entry.position
+                nth -= 1
+                if not nth:
+                    return entry.position
         return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attrs import frozen
+from attrs import field, frozen
 
 from eventstore.events import (
     ClientConnected,
@@ -19,7 +19,8 @@ from projections.projection import Microseconds, Projection, Query, Statement, V
 _TABLES = """
 CREATE TABLE deliveries (
     user TEXT NOT NULL, device TEXT NOT NULL, ack_floor INTEGER NOT NULL,
-    acknowledged INTEGER NOT NULL, retried INTEGER NOT NULL, skipped INTEGER NOT NULL,
+    told INTEGER NOT NULL, acknowledged INTEGER NOT NULL, retried INTEGER NOT NULL,
+    skipped INTEGER NOT NULL,
     first_at INTEGER NOT NULL, last_at INTEGER NOT NULL,
     PRIMARY KEY (user, device)
 ) WITHOUT ROWID;
@@ -33,7 +34,7 @@ CREATE TABLE deliveries_parked (
 
 _COLUMNS = (
     *("user", "device", "recorded_at"),
-    *("floor", "acknowledged", "retried", "skipped", "parked", "reason"),
+    *("floor", "told", "acknowledged", "retried", "skipped", "parked", "reason"),
 )
 
 _STEPS = {
@@ -41,15 +42,16 @@ _STEPS = {
     # events and died before its first ack would start at the head next time, and miss them (G7).
     "connected": """
     INSERT INTO deliveries
-    VALUES (new.user, new.device, new.floor, 0, 0, 0, new.recorded_at, new.recorded_at)
+    VALUES (new.user, new.device, new.floor, new.floor, 0, 0, 0, new.recorded_at, new.recorded_at)
     ON CONFLICT DO UPDATE SET last_at = excluded.last_at;""",
     "counted": """
     INSERT INTO deliveries VALUES (new.user, new.device, ifnull(new.floor, 0),
-        ifnull(new.acknowledged, 0), ifnull(new.retried, 0), ifnull(new.skipped, 0),
-        new.recorded_at, new.recorded_at)
+        ifnull(new.told, 0), ifnull(new.acknowledged, 0), ifnull(new.retried, 0),
+        ifnull(new.skipped, 0), new.recorded_at, new.recorded_at)
     ON CONFLICT DO UPDATE SET ack_floor = max(ack_floor, excluded.ack_floor),
-        acknowledged = acknowledged + excluded.acknowledged, retried = retried + excluded.retried,
-        skipped = skipped + excluded.skipped, last_at = excluded.last_at;""",
+        told = max(told, excluded.told), acknowledged = acknowledged + excluded.acknowledged,
+        retried = retried + excluded.retried, skipped = skipped + excluded.skipped,
+        last_at = excluded.last_at;""",
     "parked": """
     INSERT INTO deliveries_parked
     VALUES (new.user, new.device, new.parked, new.reason, new.recorded_at)
@@ -80,11 +82,15 @@ def _evolve(recorded: RecordedEvent, event: Event | None) -> Statement | None:
             return Statement("counted", of)
         case DeliveryAcknowledged():
             floor, count = _within(event.until, recorded), _within(event.count, recorded)
-            return Statement("counted", {**of, "floor": floor, "acknowledged": count})
+            return Statement(
+                "counted", {**of, "floor": floor, "told": floor, "acknowledged": count}
+            )
         case DeliveryRetried():
             return Statement("counted", {**of, "retried": 1})
         case QueueTrimmed():
-            return Statement("counted", {**of, "skipped": _within(event.count, recorded)})
+            # The floor moves, `told` does not: the frame that says so may not have arrived.
+            floor, count = _within(event.until, recorded), _within(event.count, recorded)
+            return Statement("counted", {**of, "floor": floor, "skipped": count})
         case DeliveryParked():
             parked = _within(event.position, recorded)
             return Statement("parked", {**of, "parked": parked, "reason": event.reason})
@@ -98,7 +104,7 @@ def _within(value: int, recorded: RecordedEvent) -> int:
 
 DELIVERIES = Projection(
     name="deliveries",
-    version=1,
+    version=2,
     types=frozenset(
         cls.type
         for cls in (
@@ -121,11 +127,15 @@ DELIVERIES = Projection(
 
 @frozen
 class Delivery:
-    """One device: its ack floor, and how many events it acknowledged, was retried, skipped."""
+    """One device: its ack floor, and how many events it acknowledged, was retried, skipped.
+
+    ``told`` is the ack floor without what was skipped since the last ack.
+    """
 
     user: str
     device: str
     ack_floor: int
+    told: int
     acknowledged: int
     retried: int
     skipped: int
@@ -148,13 +158,30 @@ class Parked:
 _READS = ("deliveries",)
 
 
-def ack_floor(user: str, device: str) -> Query[int]:
-    """The position up to which a device has acknowledged; no row for one never seen.
+@frozen
+class Standing:
+    """How far a device is.
+
+    Up to ``ack_floor`` everything is settled: acknowledged, skipped or parked. Where it has no
+    cursor it goes on at ``told``: that something was skipped it may not have heard. ``parked`` is
+    what was put aside beyond the floor.
+    """
+
+    ack_floor: int
+    told: int
+    parked: frozenset[int] = field(converter=frozenset)
+
+
+def standing(user: str, device: str) -> Query[Standing]:
+    """How far a device is; no row for one never seen.
 
     A device that has acknowledged nothing yet stands where its first session began.
     """
-    sql = "SELECT ack_floor FROM deliveries WHERE user = :user AND device = :device"
-    return Query(sql, {"user": user, "device": device}, int, _READS)
+    sql = """SELECT ack_floor, told, (
+            SELECT json_group_array(position) FROM deliveries_parked AS parked
+            WHERE parked.user = :user AND parked.device = :device AND position > ack_floor)
+        FROM deliveries WHERE user = :user AND device = :device"""
+    return Query(sql, {"user": user, "device": device}, Standing, _READS)
 
 
 def list_deliveries() -> Query[Delivery]:

@@ -29,6 +29,11 @@ class AckRanges:
         """When to :meth:`take` at the latest."""
         return self._not_before if self._until > self.recorded else _NEVER
 
+    def skip(self, until: int) -> None:
+        """What lies up to there is settled by another record."""
+        if until > self.recorded:
+            self.recorded = self._until = until
+
     def add(self, until: int, count: int) -> None:
         """The device handled ``count`` more events, and everything up to ``until``."""
         if until > self._until:

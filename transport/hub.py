@@ -22,18 +22,19 @@ from attrs import frozen
 
 from eventstore.codec import time_text
 from eventstore.cursor import Cursor
-from eventstore.events import ClientConnected, RecordedEvent
+from eventstore.events import RecordedEvent
 from eventstore.log import EventLog, LogUnavailable, wall_clock_us
 from transport.audience import Audience, NotInMemory
 from transport.connection import Admit, Channel, Connection, Grant, HubSide, Refused
 from transport.frames import CloseCode, Hello, Window
 from transport.newest import Newest
-from transport.opening import AckFloor, Opening, greeting, prepare_opening
+from transport.offline_queue import DEFAULT_QUEUE, QueueLimits
+from transport.opening import AckFloor, Opening, Standing, greeting, prepare_opening
 from transport.page import PAGE_BYTES_MAX, PAGE_EVENTS_MAX
 from transport.recorder import RECORDS_MAX, Recorder
 from transport.session import WINDOW, Session, State
 
-__all__ = ["AckFloor", "Admit", "Connection", "Grant", "Hub", "Limits", "Refused"]
+__all__ = ["AckFloor", "Admit", "Connection", "Grant", "Hub", "Limits", "Refused", "Standing"]
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +42,8 @@ TICK_S = 0.25
 RESTART_SPREAD_MS = 5_000
 SHUTDOWN_RECORDS_S = 3.0
 FLOOR_RECORDS_S = 3.0
+OPENINGS_TRIED = 3
+DEVICES_REMEMBERED = 10_000
 
 
 @frozen
@@ -50,6 +53,7 @@ class Limits:
     connections_max: int = 5_000
     window: Window = WINDOW
     records_max: int = RECORDS_MAX
+    queue: QueueLimits = DEFAULT_QUEUE
 
 
 DEFAULT_LIMITS = Limits()
@@ -90,6 +94,7 @@ class Hub:
             retry_after_ms=lambda: int(rand() * RESTART_SPREAD_MS),
         )
         self._by_device: dict[tuple[str, str], Connection] = {}
+        self._begun: dict[tuple[str, str], int] = {}  # sessions of a device, the latest last
         self._audiences: dict[frozenset[str], Audience] = {}
         self._members: dict[Audience, dict[Connection, None]] = {}
         self._newest = Newest(log.head.position)
@@ -109,45 +114,74 @@ class Hub:
             raise Refused(CloseCode.RESTART, "restart")
         if len(self._by_device) >= self._limits.connections_max or self._recorder.full:
             raise Refused(CloseCode.OVERLOADED, "overloaded")
-        floor = partial(self._floor, ack_floor)
-        return await prepare_opening(
-            hello, self._log, self._limits.window, admit=admit, ack_floor=floor
-        )
+        for _ in range(OPENINGS_TRIED):
+            begun: dict[tuple[str, str], int] = {}
+            opening = await prepare_opening(
+                hello,
+                self._log,
+                self._limits.window,
+                self._limits.queue,
+                self._clock(),
+                admit=admit,
+                ack_floor=partial(self._standing, ack_floor, begun),
+            )
+            if all(self._begun.get(device, 0) == count for device, count in begun.items()):
+                return opening
+        raise Refused(CloseCode.OVERLOADED, "this device connects many times at once")
 
-    async def _floor(self, ack_floor: AckFloor, user: str, device: str) -> int | None:
+    async def _standing(
+        self,
+        ack_floor: AckFloor,
+        begun: dict[tuple[str, str], int],
+        user: str,
+        device: str,
+    ) -> Standing | None:
         """Where the log says a device stands.
 
         One that was here a moment ago must not pass for new: it would start at the head and miss
-        what lies between (G7). So what we know of it is recorded before the log is asked.
+        what lies between (G7). And what its cursor acknowledges must not be counted twice. So its
+        older session ends here, and what we know of it is recorded before the log is asked; and
+        ``begun`` tells whether yet another one began before the opening was ready.
         """
+        begun[user, device] = self._begun.get((user, device), 0)
+        self._replace(user, device)
         if not await self._recorder.flush(FLOOR_RECORDS_S):
             raise Refused(CloseCode.OVERLOADED, "session records wait for the log")
         return await ack_floor(user, device)
 
+    def _replace(self, user: str, device: str) -> None:
+        """End the present session of a device: it is half-open, or a second tab."""
+        if (older := self._by_device.get((user, device))) is not None:
+            older.close(CloseCode.REPLACED, "replaced by a newer connection of this device")
+
     def open(self, opening: Opening, channel: Channel, address: str | None) -> Connection:
         """Start the session on ``channel``: ``welcome`` goes out, then whatever waits.
 
-        An older connection of the same device is closed: it is half-open, or a second tab.
+        To be called as soon as it is prepared, with nothing awaited between.
         """
         key = (opening.grant.user, opening.device)
-        if (older := self._by_device.get(key)) is not None:
-            older.close(CloseCode.REPLACED, "replaced by a newer connection of this device")
+        self._replace(*key)
+        self._begin(key)
         connection = self._connect(opening, channel, address)
         self._by_device[key] = connection
         self._members[connection.audience][connection] = None
         channel.send(greeting(opening, connection))
-        id_, start = connection.session.id, opening.start
-        connected = ClientConnected(id_, self._boot, start.outcome, start.cursor.position, address)
-        self._recorder.record(connection.stream, connected)
+        for event in opening.records(connection.session.id, self._boot, address):
+            self._recorder.record(connection.stream, event)
         connection.advance()
         return connection
 
+    def _begin(self, device: tuple[str, str]) -> None:
+        """Count a device's sessions, for whoever is being prepared meanwhile; not for ever."""
+        self._begun[device] = self._begun.pop(device, 0) + 1
+        if len(self._begun) > DEVICES_REMEMBERED:
+            del self._begun[next(iter(self._begun))]
+
     def _connect(self, opening: Opening, channel: Channel, address: str | None) -> Connection:
-        cursor, now = opening.start.cursor, self._monotonic()
         return Connection(
             self._side,
             channel,
-            Session(token_urlsafe(16), cursor, opening.window, self._random, now),
+            self._session(opening),
             self._audience(opening.grant.inboxes),
             opening.grant,
             opening.admit,
@@ -155,6 +189,20 @@ class Hub:
             address=address,
             opened_at=time_text(self._clock()),
         )
+
+    def _session(self, opening: Opening) -> Session:
+        session = Session(
+            token_urlsafe(16),
+            opening.start.cursor,
+            opening.window,
+            self._random,
+            self._monotonic(),
+            settled=opening.settled,
+            parked=opening.standing.parked if opening.standing else (),
+        )
+        if opening.skipped is not None:
+            session.skip(opening.skipped, opening.trim(session.id))
+        return session
 
     # --- commits -------------------------------------------------------------------------------
 

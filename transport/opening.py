@@ -7,16 +7,33 @@ from collections.abc import Awaitable, Callable
 
 from attrs import evolve, frozen
 
+from eventstore.cursor import Cursor
+from eventstore.events import ClientConnected, DeliveryAcknowledged, Event, QueueTrimmed
 from eventstore.log import EventLog
 from transport.connection import Admit, Connection, Grant
-from transport.frames import FrameError, Hello, Reset, Resume, Welcome, Window
+from transport.frames import FrameError, Hello, Reset, Resume, Skipped, Welcome, Window
 from transport.heartbeat import ANNOUNCED
+from transport.offline_queue import ALL, QueueLimits, overflow
 from transport.page import Packet
 from transport.resume import Start, judge, without_cursor
 from transport.session import agree_window
 
-AckFloor = Callable[[str, str], Awaitable[int | None]]
-"""(user, device) -> the position up to which the device has acknowledged, None if never seen."""
+
+@frozen
+class Standing:
+    """How far a device is, as the log has it.
+
+    Up to ``floor`` everything is settled: acknowledged, skipped, parked. ``told`` is where it goes
+    on without a cursor, lower where it may not have heard of a skip; ``parked`` lies beyond.
+    """
+
+    floor: int
+    told: int
+    parked: frozenset[int] = frozenset()
+
+
+AckFloor = Callable[[str, str], Awaitable[Standing | None]]
+"""(user, device) -> how far the device is, None if never seen."""
 
 PENDING_MAX = 10_000
 # It becomes a part of a stream's name, so no slash, no line feed, and never very long.
@@ -25,7 +42,12 @@ _DEVICE = re.compile(r"[A-Za-z0-9._:@-]{1,100}", re.ASCII)
 
 @frozen
 class Opening:
-    """A hello that was let in, and where its session starts; ``pending`` is counted to a bound."""
+    """A hello that was let in, and where its session starts.
+
+    ``pending`` events are to come, counted to a bound, after what is ``skipped``. Of the events
+    between the ack floor and the cursor, ``handled`` were: that is the acknowledgement the cursor
+    brings. ``trimmed`` is how many of the skipped lie beyond the ack floor.
+    """
 
     device: str
     grant: Grant
@@ -33,30 +55,79 @@ class Opening:
     start: Start
     pending: int
     window: Window
+    standing: Standing | None
+    handled: int
+    skipped: Skipped | None
+    trimmed: int
+
+    @property
+    def settled(self) -> int:
+        """What lies up to here was recorded, or is by :meth:`records`."""
+        floor = 0 if self.standing is None else self.standing.floor
+        return max(floor, self.start.cursor.position)
+
+    def records(self, session: str, boot: str, address: str | None) -> list[Event]:
+        """How the session begins: connected, and what its cursor acknowledges."""
+        start = self.start.cursor.position
+        events: list[Event] = [ClientConnected(session, boot, self.start.outcome, start, address)]
+        if self.start.outcome == "resumed" and self.standing and self.standing.floor < start:
+            floor = self.standing.floor
+            events.append(DeliveryAcknowledged(session, floor, start, self.handled))
+        return events
+
+    def trim(self, session: str) -> QueueTrimmed | None:
+        """What of the skip is news to the log: all of it, unless an earlier one did not arrive."""
+        if self.skipped is None or self.settled >= self.skipped.cursor.position:
+            return None
+        until, reason = self.skipped.cursor.position, self.skipped.reason
+        return QueueTrimmed(session, self.settled, until, self.trimmed, reason)
 
 
 async def prepare_opening(
-    hello: Hello, log: EventLog, window: Window, *, admit: Admit, ack_floor: AckFloor
+    hello: Hello,
+    log: EventLog,
+    window: Window,
+    queue: QueueLimits,
+    now_us: int,
+    *,
+    admit: Admit,
+    ack_floor: AckFloor,
 ) -> Opening:
     """Judge a hello. Raises Refused, FrameError, and LogUnavailable where the log is unreadable."""
     if not _DEVICE.fullmatch(hello.device):
         raise FrameError("a device is named by 1 to 100 letters, digits and . _ : @ -")
     agreed = agree_window(hello.window, window)
     grant = admit(hello.token)
-    start = await _start(hello, grant, log, ack_floor)
-    pending = await log.count_visible(start.cursor.position, grant.inboxes, most=PENDING_MAX)
-    opening = Opening(hello.device, grant, admit, start, pending, agreed)
+    inboxes = grant.inboxes
+    standing = await ack_floor(grant.user, hello.device)
+    start = await _start(hello.cursor, standing, log)
+    skipped = await overflow(log, start.cursor, inboxes, queue, now_us)
+    after = start.cursor if skipped is None else skipped.cursor
+    pending = await log.count_visible(after.position, inboxes, most=PENDING_MAX)
+    opening = Opening(hello.device, grant, admit, start, pending, agreed, standing, 0, skipped, 0)
+    opening = await _counted(opening, log)
     # Asked again, because the grant may have been withdrawn while the disk was read (G21).
     return evolve(opening, grant=admit(hello.token))
 
 
-async def _start(hello: Hello, grant: Grant, log: EventLog, ack_floor: AckFloor) -> Start:
-    if hello.cursor is not None:
-        ours = await log.cursor_at(hello.cursor.position)
-        return judge(hello.cursor, ours, log.cursor)
-    floor = await ack_floor(grant.user, hello.device)
-    known = None if floor is None else await log.cursor_at(floor)
+async def _start(asked: Cursor | None, standing: Standing | None, log: EventLog) -> Start:
+    if asked is not None:
+        return judge(asked, await log.cursor_at(asked.position), log.cursor)
+    known = None if standing is None else await log.cursor_at(standing.told)
     return without_cursor(known, log.cursor)
+
+
+async def _counted(opening: Opening, log: EventLog) -> Opening:
+    """How many events the cursor acknowledges, and how many a skip settles: exactly."""
+    inboxes, start, handled, trimmed = opening.grant.inboxes, opening.start, 0, 0
+    if opening.standing and opening.standing.floor < start.cursor.position:
+        floor, until = opening.standing.floor, start.cursor.position
+        handled = await log.count_visible(floor, inboxes, most=ALL, until=until)
+        handled -= sum(floor < position <= until for position in opening.standing.parked)
+    if opening.skipped is not None:
+        until = opening.skipped.cursor.position
+        trimmed = await log.count_visible(opening.settled, inboxes, most=ALL, until=until)
+    return evolve(opening, handled=max(0, handled), trimmed=trimmed)
 
 
 def greeting(opening: Opening, connection: Connection) -> list[Packet]:

@@ -23,7 +23,7 @@ does no I/O and takes ``now``, monotonic seconds. Its rules:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import Enum, auto
 
 from eventstore.cursor import Cursor
@@ -34,6 +34,7 @@ from eventstore.events import (
     Event,
     HeartbeatAnswered,
     HeartbeatMissed,
+    QueueTrimmed,
 )
 from transport.ack_ranges import AckRanges
 from transport.frames import (
@@ -47,6 +48,7 @@ from transport.frames import (
     Nack,
     Ping,
     Pong,
+    Skipped,
     Window,
 )
 from transport.heartbeat import Beat, Pulse
@@ -78,7 +80,9 @@ def agree_window(asked: Window | None, own: Window = WINDOW) -> Window:
 class Session:
     """The delivery state of one connection; see the rules at the top of this file.
 
-    ``start`` is the cursor the client continues from, ``random`` returns numbers from 0 to 1.
+    ``start`` is the cursor the client continues from, ``random`` returns numbers from 0 to 1. Up to
+    ``settled``, which may lie beyond ``start``, and at ``parked`` everything was recorded by
+    earlier sessions of the device: it is sent again, and not counted again.
     """
 
     __slots__ = (
@@ -99,7 +103,15 @@ class Session:
     )
 
     def __init__(
-        self, id_: str, start: Cursor, window: Window, random: Callable[[], float], now: float
+        self,
+        id_: str,
+        start: Cursor,
+        window: Window,
+        random: Callable[[], float],
+        now: float,
+        *,
+        settled: int = 0,
+        parked: Iterable[int] = (),
     ) -> None:
         self.id = id_
         self.state = State.CATCHING_UP
@@ -110,8 +122,9 @@ class Session:
         self._pulse = Pulse(random, now)
         self._in_flight = InFlight()
         self._rewound: InFlight | None = None  # sent before a rewind, and not yet again
-        self._parked: set[int] | None = None  # above the floor
-        self._acks = AckRanges(id_, start.position, now)
+        # Above the floor; None for none, as with most sessions.
+        self._parked: set[int] | None = set(parked) or None
+        self._acks = AckRanges(id_, max(start.position, settled), now)
         self._patience = Patience()
         self._frames: list[Packet] = []
         self._events: list[Event] = []
@@ -198,12 +211,21 @@ class Session:
     def _acknowledge(self, cursor: Cursor, now: float) -> None:
         if not cursor == self.last_sent:  # noqa: SIM201 - attrs' `!=` costs a call more
             self._check(cursor)
-        last, count = self._in_flight.take_until(cursor.position)
+        last, count = self._take(self._in_flight, cursor.position)
         if self._rewound is not None and cursor.position > self.last_sent.position:
-            further, more = self._rewound.take_until(cursor.position)
+            further, more = self._take(self._rewound, cursor.position)
             self.last_sent = further or self.last_sent
             last, count = further or last, count + more
         self._settle(last, count, now)
+
+    def _take(self, held: InFlight, until: int) -> tuple[Cursor | None, int]:
+        """The last event taken, and how many of them are not recorded yet."""
+        recorded = self._acks.recorded
+        if recorded <= self.floor.position:
+            return held.take_until(until)
+        known, _ = held.take_until(min(until, recorded))
+        last, count = held.take_until(until)
+        return last or known, count
 
     def _check(self, cursor: Cursor) -> None:
         """Refuse an ack of what was never sent, or of another history."""
@@ -231,14 +253,14 @@ class Session:
         """Move the floor to ``last``, and over parked events that then come first."""
         if self._parked:
             while (first := self._in_flight.first) and first.position in self._parked:
-                last, more = self._in_flight.take_until(first.position)
+                last, more = self._take(self._in_flight, first.position)
                 count += more
         if last is None:
             return
         if self._parked:
             gone = {position for position in self._parked if position <= last.position}
             self._parked -= gone
-            count -= len(gone)
+            count -= sum(position > self._acks.recorded for position in gone)
         self.floor = last
         self._patience.progressed()
         self._await_ack(now)
@@ -296,6 +318,15 @@ class Session:
             self._rewound = self._rewound if self._rewound.events else None
         self._frames.append(fitting.packet(self._patience.attempt))
         return True
+
+    def skip(self, skipped: Skipped, trimmed: QueueTrimmed | None) -> None:
+        """Begin beyond what fell out of the queue; ``trimmed`` is what of it is to be recorded."""
+        assert skipped.after == self.last_sent == self.floor, "only the beginning is skipped"
+        self.floor = self.last_sent = skipped.cursor
+        self._acks.skip(skipped.cursor.position)
+        self._frames.append(Packet.of(skipped))
+        if trimmed is not None:
+            self._events.append(trimmed)
 
     def caught_up(self, time: str) -> None:
         """Nothing visible lies beyond :attr:`last_sent`; ``time`` is the server's, RFC 3339."""

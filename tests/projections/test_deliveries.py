@@ -10,7 +10,7 @@ from eventstore.events import (
     QueueTrimmed,
     ServerStopped,
 )
-from projections.deliveries import ack_floor, list_deliveries, list_parked
+from projections.deliveries import list_deliveries, list_parked, standing
 from tests.projections.history import Fact, ask, device, given, system, the
 
 PADDING = [system(ServerStopped("b"))] * 20
@@ -21,26 +21,46 @@ def acked(until: int, count: int = 1, **whose: str) -> Fact:
     return device(DeliveryAcknowledged("s", 0, until, count), **whose)
 
 
+def floors(*facts: Fact, user: str = "ann", name: str = "phone") -> list[tuple[int, int]]:
+    """Ack floor, and where a device without cursor goes on."""
+    rows = ask(given(*PADDING, *facts), standing(user, name))
+    return [(row.ack_floor, row.told) for row in rows]
+
+
 def test_the_ack_floor_only_rises() -> None:
     """A late or repeated range does not lower it."""
-    assert ask(given(*PADDING, acked(9), acked(4)), ack_floor("ann", "phone")) == [9]
+    assert floors(acked(9), acked(4)) == [(9, 9)]
 
 
 def test_a_device_never_seen_has_no_floor() -> None:
     """No row, which is not the same as position 0."""
-    assert ask(given(*PADDING, acked(9)), ack_floor("ann", "laptop")) == []
-    assert ask(given(*PADDING, acked(9)), ack_floor("bob", "phone")) == []
+    assert floors(acked(9), name="laptop") == []
+    assert floors(acked(9), user="bob") == []
 
 
 def test_a_device_that_acknowledged_nothing_yet_stands_where_it_first_began() -> None:
     """What it was sent since then would be lost if it began at the head again (G7)."""
     first, again = (device(ClientConnected("s", "b", "fresh", position)) for position in (7, 15))
-    assert ask(given(*PADDING, first, again), ack_floor("ann", "phone")) == [7]
+    assert floors(first, again) == [(7, 7)]
 
 
 def test_an_ack_of_the_future_counts_only_up_to_where_the_log_was() -> None:
     """A client cannot have handled what was not recorded."""
-    assert ask(given(*PADDING, acked(2**62)), ack_floor("ann", "phone")) == [21]
+    assert floors(acked(2**62)) == [(21, 21)]
+
+
+def test_what_was_skipped_is_settled_but_perhaps_not_told_yet() -> None:
+    """The frame that says so may be lost with its connection; an ack beyond it shows it was not."""
+    trimmed = device(QueueTrimmed("s", 4, 9, 3, "queue_limit"))
+    assert floors(acked(4), trimmed) == [(9, 4)]
+    assert floors(acked(4), trimmed, acked(12)) == [(12, 12)]
+
+
+def test_what_was_parked_beyond_the_floor_is_known() -> None:
+    """It was settled already, and is not to be counted again."""
+    parked = [device(DeliveryParked("s", position, "bad")) for position in (3, 7, 8)]
+    [row] = ask(given(*PADDING, acked(5), *parked), standing("ann", "phone"))
+    assert row.parked == {7, 8}
 
 
 def test_everything_is_counted_by_device() -> None:

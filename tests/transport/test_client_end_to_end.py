@@ -27,7 +27,7 @@ from transport.client_session import State
 from transport.connection import Grant, Refused
 from transport.cursor_store import MemoryCursorStore, SqliteCursorStore
 from transport.frames import CloseCode, Window
-from transport.hub import Hub
+from transport.hub import Hub, Standing
 from transport.server import uvicorn_config
 from transport.websocket import websocket_endpoint
 
@@ -96,8 +96,9 @@ class House:
             await asyncio.sleep(0.01)
         assert self.floors["laptop"] == cursor.position
 
-    async def _ack_floor(self, _user: str, device: str) -> int | None:
-        return self.floors.get(device)
+    async def _ack_floor(self, _user: str, device: str) -> Standing | None:
+        floor = self.floors.get(device)
+        return None if floor is None else Standing(floor, floor)
 
 
 async def write(log: EventLog, *numbers: int) -> None:

@@ -21,7 +21,7 @@ from eventstore.log import Limits as LogLimits
 from tests.transport.pages import message
 from transport.connection import Connection
 from transport.frames import CloseCode, FrameError, Hello, Window
-from transport.hub import Grant, Hub, Limits, Refused
+from transport.hub import Grant, Hub, Limits, Refused, Standing
 from transport.outbox import Outbox
 from transport.page import Packet
 from transport.recorder import Recorder
@@ -67,12 +67,20 @@ class House:
         self.now = 0.0
         self.time_us = 1_000_000
         self.log = log
-        self.floors: dict[tuple[str, str], int] = {}
+        self.floors: dict[tuple[str, str], Standing] = {}
         self.hub = Hub(
             log, boot="boot1", limits=limits, clock=lambda: self.time_us,
             monotonic=lambda: self.now, rand=lambda: 0.5,
         )  # fmt: skip
         log.on_commit = self.hub.committed
+
+    def hello(self, cursor: Cursor | None = None) -> Hello:
+        """What a client says first."""
+        return Hello("ana", "laptop", cursor)
+
+    def channel(self) -> FakeChannel:
+        """A socket."""
+        return FakeChannel()
 
     async def connect(
         self,
@@ -93,7 +101,7 @@ class House:
                 raise Refused(CloseCode.UNAUTHORIZED, "the token is not valid")
             return Grant(token, inboxes, token, expires_at_us)
 
-        async def floor(user: str, device: str) -> int | None:
+        async def floor(user: str, device: str) -> Standing | None:
             return self.floors.get((user, device))
 
         hello = Hello(user, device, cursor, window)
@@ -401,7 +409,7 @@ def test_a_device_without_cursor_goes_on_at_its_ack_floor(tmp_path: Path) -> Non
             receipts = await it.append(1, 2)
             fresh = await _resume(it, None)
             assert (fresh["outcome"], fresh["pending"]) == ("fresh", 0)
-            it.floors["ana", "phone"] = receipts[0].position
+            it.floors["ana", "phone"] = Standing(receipts[0].position, receipts[0].position)
             known = await _resume(it, None, "phone")
             assert (known["outcome"], known["pending"]) == ("resumed", 1)
 
