@@ -36,6 +36,9 @@ ABNORMAL = 1006
 RESTART = 1012
 """WebSocket close codes: of a connection that ended without one, and of a server that went."""
 
+GRACE_S = 15.0
+"""How long a user whose last connection ended is still shown as present."""
+
 _TABLES = """
 CREATE TABLE connections (
     session TEXT NOT NULL, user TEXT NOT NULL, device TEXT NOT NULL, boot TEXT NOT NULL,
@@ -44,8 +47,8 @@ CREATE TABLE connections (
     closed_at INTEGER, code INTEGER, reason TEXT,
     PRIMARY KEY (session, user, device)
 ) WITHOUT ROWID;
-CREATE INDEX connections_open ON connections (user, device) WHERE closed_at IS NULL;
 CREATE INDEX connections_newest ON connections (position);
+CREATE INDEX connections_closed ON connections (closed_at);
 """
 
 _COLUMNS = (
@@ -112,7 +115,7 @@ def _end(code: int, reason: str, boot: str) -> Values:
 
 CONNECTIONS = Projection(
     name="connections",
-    version=1,
+    version=2,
     types=frozenset(
         cls.type
         for cls in (
@@ -187,8 +190,12 @@ def list_connections(
     return Query(sql, {"before": beyond, "limit": limit}, Connection, _READS)
 
 
-def presence() -> Query[Presence]:
-    """Every user who is online, in order of name."""
+def presence(now_us: int, *, grace_s: float = GRACE_S) -> Query[Presence]:
+    """Every user who is online, over all devices, in order of name.
+
+    Who was lost less than ``grace_s`` before ``now_us`` still is: a reload, a tunnel or a restart
+    of the server must not flicker in everybody's window. ``now_us`` is µs since the Unix epoch.
+    """
     sql = """SELECT user, count(DISTINCT device), min(opened_at) FROM connections
-        WHERE closed_at IS NULL GROUP BY user ORDER BY user"""
-    return Query(sql, {}, Presence, _READS)
+        WHERE closed_at IS NULL OR closed_at > :since GROUP BY user ORDER BY user"""
+    return Query(sql, {"since": now_us - round(grace_s * 1_000_000)}, Presence, _READS)

@@ -11,7 +11,10 @@ from eventstore.events import (
     ServerStopped,
 )
 from projections.connections import list_connections, presence
-from tests.projections.history import Fact, ask, device, given, system, the
+from tests.projections.history import START_US, Fact, ask, device, given, system, the
+
+
+HOUR_US = 3_600_000_000
 
 
 def connected(session: str, boot: str = "b1", **whose: str) -> Fact:
@@ -73,5 +76,34 @@ def test_presence_counts_a_users_devices_not_their_connections() -> None:
         connected("s1"), connected("s2"), connected("s3", name="tv"), connected("s4", user="bob"),
         device(ClientDisconnected("s4", 1000, "bye"), "bob"),
     )  # fmt: skip
-    row = the(store, presence())
+    row = the(store, presence(START_US + HOUR_US))
     assert (row.user, row.devices) == ("ann", 2)
+
+
+def test_a_user_is_present_for_15_s_after_the_last_connection_ended() -> None:
+    """However it ended; reconnecting within them is no absence, and another device none at all."""
+    store = given(connected("s1"), device(ClientDisconnected("s1", 1006, "connection lost")))
+    [row] = ask(store, list_connections(closed=True))
+    closed_at = row.closed_at
+    assert closed_at is not None
+    online = [
+        [each.user for each in ask(store, presence(closed_at + after_us))]
+        for after_us in (0, 14_999_999, 15_000_000)
+    ]
+    assert online == [["ann"], ["ann"], []]
+
+
+def test_a_restart_of_the_server_is_no_absence_but_a_long_one_is() -> None:
+    """Those of the older boot have 15 s from the new one's start to come back."""
+    store = given(connected("s1"), system(ServerStarted("b2", "1")))
+    [row] = ask(store, list_connections(closed=True))
+    assert row.closed_at is not None
+    assert len(ask(store, presence(row.closed_at + 1_000_000))) == 1
+    assert ask(store, presence(row.closed_at + 16_000_000)) == []
+
+
+def test_presence_asks_an_index_and_not_every_session_there_ever_was() -> None:
+    """Old sessions are kept for ever; who is online is asked all the time."""
+    query = presence(START_US)
+    plan = given(connected("s1"))._db.execute(f"EXPLAIN QUERY PLAN {query.sql}", query.parameters)
+    assert not [detail for *_, detail in plan if detail.startswith("SCAN connections")]
