@@ -30,6 +30,7 @@ from eventstore.log import EventLog, LogUnavailable, wall_clock_us
 from projections.access import Access
 from projections.deliveries import standing
 from projections.projector import ProjectionsBehind, Projector
+from transport.doorkeeper import Doors
 from transport.frames import CloseCode
 from transport.hub import Hub, Limits, Refused, Standing
 from transport.offline_queue import QueueLimits
@@ -218,8 +219,11 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
 
 def limits_of(settings: Settings) -> Limits:
     """What the settings let delivery hold."""
-    age_s = settings.queue_age_days * 86_400
-    return Limits(queue=QueueLimits(settings.queue_events_max, age_s))
+    doors = Doors(
+        settings.connections_max, settings.connections_user_max, settings.connections_address_max
+    )
+    queue = QueueLimits(settings.queue_events_max, settings.queue_age_days * 86_400)
+    return Limits(doors=doors, queue=queue)
 
 
 async def standing_of(records: Records, user: str, device: str) -> Standing | None:

@@ -109,6 +109,19 @@ class Settings:
         validator=_at_least(0.1),
         help="Silence on /v1/events after which a comment keeps the connection alive.",
     )
+    connections_max: int = option(
+        default=5_000,
+        validator=_at_least(1),
+        help="WebSockets at once; the next is told to come back later (1013).",
+    )
+    connections_user_max: int = option(
+        default=2_500, validator=_at_least(1), help="WebSockets of one user at once."
+    )
+    connections_address_max: int = option(
+        default=2_500,
+        validator=_at_least(1),
+        help="WebSockets from one address at once; behind a proxy that is everybody.",
+    )
     queue_events_max: int = option(
         default=2_000,
         validator=_at_least(1),

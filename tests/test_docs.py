@@ -14,6 +14,7 @@ from api.providers import PROVIDERS
 from api.settings import Settings
 from eventstore.codec import EVENT_TYPES
 from eventstore.events import Content
+from transport.doorkeeper import Refusal
 from transport.frames import ClientFrame, CloseCode, ServerFrame
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -57,6 +58,12 @@ def test_every_kind_of_content_is_documented(content: type) -> None:
 def test_every_problem_type_is_documented(problem: object) -> None:
     """Problem types are part of the contract: name and status in one row."""
     assert f"| {problem.status} |" in table_row(f"`{problem.name}`")  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("refusal", Refusal, ids=lambda refusal: refusal.value)
+def test_every_refusal_is_documented(refusal: Refusal) -> None:
+    """Their names are what an operator sees counted."""
+    assert f"`{refusal.value}`" in PROTOCOL
 
 
 def test_every_provider_is_documented() -> None:

@@ -17,6 +17,11 @@ from transport.audience import Audience, NotInMemory
 from transport.frames import CloseCode, Error, FrameError, Refresh, decode_client_frame
 from transport.page import Packet
 from transport.session import Session, State
+from transport.token_bucket import TokenBucket
+
+FRAMES_PER_S = 50.0
+FRAMES_BURST = 200.0
+"""What a client may send: 50 frames a second sustained, and four seconds' worth at once."""
 
 _INVALID_UTF8 = 1007
 
@@ -72,6 +77,8 @@ class HubSide:
     change_grant: Callable[[Connection, Grant], None]
     left: Callable[[Connection], None]
     retry_after_ms: Callable[[], int]
+    too_fast: Callable[[], None]
+    fell_behind: Callable[[], None]
 
 
 class Connection:
@@ -81,6 +88,7 @@ class Connection:
         "__weakref__",
         "_admit",
         "_hub",
+        "_rate",
         "address",
         "audience",
         "channel",
@@ -118,6 +126,7 @@ class Connection:
         # of a quiet inbox would have to read past everything that other inboxes received.
         self.scanned = session.last_sent.position
         self.waits_for_disk = False
+        self._rate = TokenBucket(FRAMES_PER_S, FRAMES_BURST, hub.now())
 
     @property
     def user(self) -> str:
@@ -140,6 +149,8 @@ class Connection:
     def received(self, text: bytes) -> None:
         """A text frame came in."""
         now = self._hub.now()
+        if not self.spend(now):
+            return
         try:
             frame = decode_client_frame(text)
             if isinstance(frame, Refresh):
@@ -153,6 +164,15 @@ class Connection:
             self.advance()
         elif self.session.has_output:
             self.flush()
+
+    def spend(self, now: float | None = None) -> bool:
+        """A frame came in, of whatever kind; False where there were too many, and it is over."""
+        if self._rate.take(self._hub.now() if now is None else now):
+            return True
+        if self.session.state is not State.CLOSED:
+            self._hub.too_fast()
+            self.close(CloseCode.TOO_FAST, f"{FRAMES_PER_S:g} frames a second at most")
+        return False
 
     def drained(self) -> None:
         """The socket takes bytes again."""
@@ -193,9 +213,12 @@ class Connection:
 
     def commit_landed(self, newest_before: int, first: int) -> None:
         """The audience has newer events, the first of them at ``first`` or later."""
-        if self.read_after >= newest_before:
+        was_there = self.read_after >= newest_before
+        if was_there:
             self.scanned = first - 1
         self.advance()
+        if was_there and self.read_after < self.audience.newest:
+            self._hub.fell_behind()
 
     def tick(self, now: float, head: Cursor) -> None:
         """Heartbeat, acks that do not come, and whatever else is due."""

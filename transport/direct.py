@@ -193,8 +193,9 @@ class DirectChannel(asyncio.Protocol):
             case Opcode.CLOSE:
                 close = parser.close_rcvd or Close(1005, "")
                 self._ended(close.code, close.reason)
-            case _:
-                pass  # pings are answered by the parser, unasked pongs mean nothing
+            case _:  # pings are answered by the parser, unasked pongs mean nothing; both count
+                if self._open and self._connection is not None:
+                    self._connection.spend()
 
     def _fragment(self, frame: Frame, fragments: list[bytes]) -> None:
         fragments.append(bytes(frame.data))

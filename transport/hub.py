@@ -13,7 +13,7 @@ import logging
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from secrets import token_urlsafe
@@ -26,6 +26,7 @@ from eventstore.events import RecordedEvent
 from eventstore.log import EventLog, LogUnavailable, wall_clock_us
 from transport.audience import Audience, NotInMemory
 from transport.connection import Admit, Channel, Connection, Grant, HubSide, Refused
+from transport.doorkeeper import DEFAULT_DOORS, Doorkeeper, Doors, Refusal
 from transport.frames import CloseCode, Hello, Window
 from transport.newest import Newest
 from transport.offline_queue import DEFAULT_QUEUE, QueueLimits
@@ -50,7 +51,7 @@ DEVICES_REMEMBERED = 10_000
 class Limits:
     """The bounds of the hub (G18)."""
 
-    connections_max: int = 5_000
+    doors: Doors = DEFAULT_DOORS
     window: Window = WINDOW
     records_max: int = RECORDS_MAX
     queue: QueueLimits = DEFAULT_QUEUE
@@ -64,7 +65,8 @@ class Hub:
 
     ``boot`` names this run of the server in the log. ``committed`` is to be wired into
     ``log.on_commit`` before anything is appended; ``run`` is a task of the composition root and
-    ends only with an error.
+    ends only with an error. ``fell_behind`` counts how often a session that had everything was left
+    behind by a commit, since its window or its socket was full; ``refusals`` who was not let in.
     """
 
     def __init__(
@@ -84,6 +86,8 @@ class Hub:
         self._monotonic = monotonic
         self._random = rand
         self._recorder = Recorder(log, limits.records_max)
+        self.doors = Doorkeeper(limits.doors)
+        self.fell_behind = 0
         self._side = HubSide(
             now=monotonic,
             time_text=lambda: time_text(clock()),
@@ -92,6 +96,8 @@ class Hub:
             change_grant=self._change_grant,
             left=self._left,
             retry_after_ms=lambda: int(rand() * RESTART_SPREAD_MS),
+            too_fast=partial(self.doors.refused, Refusal.TOO_FAST),
+            fell_behind=self._fell_behind,
         )
         self._by_device: dict[tuple[str, str], Connection] = {}
         self._begun: dict[tuple[str, str], int] = {}  # sessions of a device, the latest last
@@ -110,10 +116,7 @@ class Hub:
 
         Raises :class:`Refused`, FrameError, and LogUnavailable where the log cannot be read.
         """
-        if self._shutting_down:
-            raise Refused(CloseCode.RESTART, "restart")
-        if len(self._by_device) >= self._limits.connections_max or self._recorder.full:
-            raise Refused(CloseCode.OVERLOADED, "overloaded")
+        self._check_room()
         for _ in range(OPENINGS_TRIED):
             begun: dict[tuple[str, str], int] = {}
             opening = await prepare_opening(
@@ -126,8 +129,16 @@ class Hub:
                 ack_floor=partial(self._standing, ack_floor, begun),
             )
             if all(self._begun.get(device, 0) == count for device, count in begun.items()):
+                self._check_room(opening.grant.user)  # again: others came while the disk was read
                 return opening
-        raise Refused(CloseCode.OVERLOADED, "this device connects many times at once")
+        raise self.doors.refuse(Refusal.UNSETTLED)
+
+    def _check_room(self, user: str | None = None) -> None:
+        if self._shutting_down:
+            raise self.doors.refuse(Refusal.STOPPING, CloseCode.RESTART)
+        if self._recorder.full:
+            raise self.doors.refuse(Refusal.RECORDS)
+        self.doors.check(len(self._by_device), user)
 
     async def _standing(
         self,
@@ -145,8 +156,9 @@ class Hub:
         """
         begun[user, device] = self._begun.get((user, device), 0)
         self._replace(user, device)
+        self._check_room(user)
         if not await self._recorder.flush(FLOOR_RECORDS_S):
-            raise Refused(CloseCode.OVERLOADED, "session records wait for the log")
+            raise self.doors.refuse(Refusal.RECORDS)
         return await ack_floor(user, device)
 
     def _replace(self, user: str, device: str) -> None:
@@ -164,6 +176,7 @@ class Hub:
         self._begin(key)
         connection = self._connect(opening, channel, address)
         self._by_device[key] = connection
+        self.doors.entered(connection.user, address)
         self._members[connection.audience][connection] = None
         channel.send(greeting(opening, connection))
         for event in opening.records(connection.session.id, self._boot, address):
@@ -293,11 +306,20 @@ class Hub:
     def _left(self, connection: Connection) -> None:
         self._leave_audience(connection)
         del self._by_device[connection.user, connection.device]
+        self.doors.left(connection.user, connection.address)
+
+    def _fell_behind(self) -> None:
+        self.fell_behind += 1
 
     def _drop(self, connection: Connection) -> None:
         logger.exception("session %s failed and is dropped", connection.session.id)
         connection.channel.abort()
         connection.lost(CloseCode.ABNORMAL, "internal error")
+
+    @property
+    def refusals(self) -> Mapping[str, int]:
+        """How many were refused, by reason; a live view."""
+        return self.doors.refusals
 
     @property
     def connections(self) -> Collection[Connection]:

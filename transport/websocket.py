@@ -15,6 +15,7 @@ from typing import Any
 from eventstore.log import LogUnavailable
 from transport.connection import Admit, Connection, Refused
 from transport.direct import CLOSING_S, DIRECT, WRITE_HIGH_WATER_BYTES, TakeOver
+from transport.doorkeeper import BY_CODE
 from transport.frames import (
     FRAME_BYTES_MAX,
     HELLO_BYTES_MAX,
@@ -70,10 +71,13 @@ class WebSocketEndpoint:
         await send({"type": "websocket.accept", "subprotocol": agreed})
         try:
             _check_version(offered)
-            opening = await self._opening(receive)
+            with self._hub.doors.stranger(_address(scope)):
+                opening = await self._opening(receive)
         except _Gone:
             return
         except (Refused, FrameError) as refusal:
+            if (counted := BY_CODE.get(refusal.code)) is not None:
+                self._hub.doors.refused(counted)
             await _refuse(send, refusal.code, refusal.reason)
         except LogUnavailable as error:
             wait_ms = int(error.retry_after_s * 1000)
@@ -87,7 +91,7 @@ class WebSocketEndpoint:
         )
 
     async def _serve(self, opening: Opening, scope: Scope, receive: Receive, send: Send) -> None:
-        address = scope["client"][0] if scope.get("client") else None
+        address = _address(scope)
         take_over: TakeOver | None = (scope.get("extensions") or {}).get(DIRECT)
         direct = take_over() if take_over is not None else None
         if direct is not None:
@@ -107,6 +111,10 @@ def websocket_endpoint(
     none. A request without ``Origin`` is not a browser's, and its token decides.
     """
     return WebSocketEndpoint(hub, admit=admit, ack_floor=ack_floor, allowed_origins=allowed_origins)
+
+
+def _address(scope: Scope) -> str | None:
+    return scope["client"][0] if scope.get("client") else None
 
 
 def _headers(scope: Scope, name: bytes) -> list[str]:

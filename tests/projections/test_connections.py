@@ -13,7 +13,6 @@ from eventstore.events import (
 from projections.connections import list_connections, presence
 from tests.projections.history import START_US, Fact, ask, device, given, system, the
 
-
 HOUR_US = 3_600_000_000
 
 

@@ -20,6 +20,7 @@ from eventstore.log import EventLog, LogUnavailable
 from eventstore.log import Limits as LogLimits
 from tests.transport.pages import message
 from transport.connection import Connection
+from transport.doorkeeper import Doors
 from transport.frames import CloseCode, FrameError, Hello, Window
 from transport.hub import Grant, Hub, Limits, Refused, Standing
 from transport.outbox import Outbox
@@ -450,7 +451,7 @@ def test_a_full_house_refuses_with_1013(tmp_path: Path) -> None:
     """The bound on connections is the hub's, not the machine's."""
 
     async def scenario() -> None:
-        async with house(tmp_path, Limits(connections_max=1)) as it:
+        async with house(tmp_path, Limits(doors=Doors(total=1))) as it:
             await it.connect("ana")
             with pytest.raises(Refused) as refused:
                 await it.connect("rui")
