@@ -19,10 +19,6 @@ from transport.page import Packet
 from transport.session import Session, State
 from transport.token_bucket import TokenBucket
 
-FRAMES_PER_S = 50.0
-FRAMES_BURST = 200.0
-"""What a client may send: 50 frames a second sustained, and four seconds' worth at once."""
-
 _INVALID_UTF8 = 1007
 
 
@@ -77,6 +73,7 @@ class HubSide:
     change_grant: Callable[[Connection, Grant], None]
     left: Callable[[Connection], None]
     retry_after_ms: Callable[[], int]
+    frame_rate: Callable[[], TokenBucket]
     too_fast: Callable[[], None]
     fell_behind: Callable[[], None]
 
@@ -126,7 +123,7 @@ class Connection:
         # of a quiet inbox would have to read past everything that other inboxes received.
         self.scanned = session.last_sent.position
         self.waits_for_disk = False
-        self._rate = TokenBucket(FRAMES_PER_S, FRAMES_BURST, hub.now())
+        self._rate = hub.frame_rate()
 
     @property
     def user(self) -> str:
@@ -171,7 +168,7 @@ class Connection:
             return True
         if self.session.state is not State.CLOSED:
             self._hub.too_fast()
-            self.close(CloseCode.TOO_FAST, f"{FRAMES_PER_S:g} frames a second at most")
+            self.close(CloseCode.TOO_FAST, "too many frames a second")
         return False
 
     def drained(self) -> None:

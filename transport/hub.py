@@ -34,6 +34,7 @@ from transport.opening import AckFloor, Opening, Standing, greeting, prepare_ope
 from transport.page import PAGE_BYTES_MAX, PAGE_EVENTS_MAX
 from transport.recorder import RECORDS_MAX, Recorder
 from transport.session import WINDOW, Session, State
+from transport.token_bucket import TokenBucket
 
 __all__ = ["AckFloor", "Admit", "Connection", "Grant", "Hub", "Limits", "Refused", "Standing"]
 
@@ -42,6 +43,7 @@ logger = logging.getLogger(__name__)
 TICK_S = 0.25
 RESTART_SPREAD_MS = 5_000
 SHUTDOWN_RECORDS_S = 3.0
+SHUTDOWN_BATCH = 100
 FLOOR_RECORDS_S = 3.0
 OPENINGS_TRIED = 3
 DEVICES_REMEMBERED = 10_000
@@ -49,9 +51,14 @@ DEVICES_REMEMBERED = 10_000
 
 @frozen
 class Limits:
-    """The bounds of the hub (G18)."""
+    """The bounds of the hub (G18).
+
+    A client may send 50 frames a second sustained, and four seconds' worth of them at once.
+    """
 
     doors: Doors = DEFAULT_DOORS
+    frames_per_s: float = 50.0
+    frames_burst: float = 200.0
     window: Window = WINDOW
     records_max: int = RECORDS_MAX
     queue: QueueLimits = DEFAULT_QUEUE
@@ -96,6 +103,7 @@ class Hub:
             change_grant=self._change_grant,
             left=self._left,
             retry_after_ms=lambda: int(rand() * RESTART_SPREAD_MS),
+            frame_rate=lambda: TokenBucket(limits.frames_per_s, limits.frames_burst, monotonic()),
             too_fast=partial(self.doors.refused, Refusal.TOO_FAST),
             fell_behind=self._fell_behind,
         )
@@ -411,6 +419,8 @@ class Hub:
     async def shutdown(self) -> None:
         """Send everybody away with 1012, and wait a bounded time until that is recorded."""
         self._shutting_down = True
-        for connection in self.connections:
+        for number, connection in enumerate(self.connections, 1):
             connection.restart()
+            if number % SHUTDOWN_BATCH == 0:
+                await asyncio.sleep(0)  # what is under way beside us goes on meanwhile
         await self._recorder.flush(SHUTDOWN_RECORDS_S)

@@ -606,6 +606,90 @@ def test_a_grant_withdrawn_while_the_disk_is_read_lets_nobody_in(tmp_path: Path)
     run(scenario)
 
 
+# --- catching up under another grant -----------------------------------------------------------
+
+
+def _withdrawn(_grant: Grant) -> Grant:
+    raise Refused(CloseCode.REVOKED, "access was withdrawn")
+
+
+def test_a_revocation_stops_a_replay_even_while_the_disk_is_read(tmp_path: Path) -> None:
+    """What was read for the session before is not sent after (G21)."""
+
+    async def scenario() -> None:
+        async with house(tmp_path, tail_events_max=5) as it:
+            start = it.log.cursor
+            await it.append(*range(100))
+            read_visible = it.log.read_visible
+
+            async def revoked_meanwhile(*args: Any, **kwargs: Any) -> Any:
+                page = await read_visible(*args, **kwargs)
+                it.hub.regrant(_withdrawn)
+                return page
+
+            it.log.read_visible = revoked_meanwhile  # type: ignore[method-assign]  # in between
+            _, channel = await it.connect(cursor=start)
+            await until(lambda: channel.closed is not None)
+            await until(lambda: not it.hub._for_disk)
+            assert (channel.closed, channel.positions()) == (CloseCode.REVOKED, [])
+
+    run(scenario)
+
+
+def test_an_inbox_lost_while_the_disk_is_read_is_not_replayed(tmp_path: Path) -> None:
+    """The page was read for the old inboxes; the session asks for one of its new ones."""
+
+    async def scenario() -> None:
+        async with house(tmp_path, tail_events_max=5) as it:
+            start = it.log.cursor
+            for number in range(0, 60, 2):
+                await it.append(number, inbox="a")
+                await it.append(number + 1, inbox="b")
+            read_visible = it.log.read_visible
+
+            async def lost_meanwhile(*args: Any, **kwargs: Any) -> Any:
+                page = await read_visible(*args, **kwargs)
+                it.hub.regrant(lambda grant: evolve(grant, inboxes=A))
+                return page
+
+            it.log.read_visible = lost_meanwhile  # type: ignore[method-assign]  # in between
+            _, channel = await it.connect(inboxes=AB, cursor=start)
+            await until(lambda: bool(channel.frames("live")))
+            events = [event for frame in channel.frames("events") for event in frame["events"]]
+            assert [event["inbox"] for event in events] == ["a"] * 30
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("refreshed", [False, True])
+def test_a_token_that_expires_during_a_replay_ends_it_unless_renewed(
+    tmp_path: Path, refreshed: bool
+) -> None:
+    """Between two pages; renewed in band it goes on to the end."""
+
+    async def scenario() -> None:
+        async with house(tmp_path, tail_events_max=5) as it:
+            start = it.log.cursor
+            await it.append(*range(30))
+            connection, channel = await it.connect(
+                cursor=start, window=Window(10, 10_000), expires_at_us=5_000_000
+            )
+            await until(lambda: len(channel.positions()) == 10)
+            if refreshed:
+                connection._admit = lambda _token: Grant("ana", A, "newer", None)
+                connection.received(b'{"type":"refresh","token":"newer"}')
+            it.time_us = 5_000_000
+            it.hub.tick()
+            connection.received(ack(channel.frames("events")[-1]))
+            if refreshed:
+                await until(lambda: len(channel.positions()) == 20)
+                assert channel.closed is None
+            else:
+                assert (channel.closed, len(channel.positions())) == (CloseCode.UNAUTHORIZED, 10)
+
+    run(scenario)
+
+
 # --- acks that do not come ---------------------------------------------------------------------
 
 
@@ -751,6 +835,22 @@ def test_shutdown_sends_everybody_away_with_1012_and_lets_nobody_in(tmp_path: Pa
             assert len(await it.recorded("client.disconnected")) == 1
             with pytest.raises(Refused):
                 await it.connect("rui")
+
+    run(scenario)
+
+
+def test_a_herd_is_sent_away_in_batches_and_each_at_its_own_time(tmp_path: Path) -> None:
+    """Everybody gets 1012, all is recorded, and other tasks have their turn in between."""
+
+    async def scenario() -> None:
+        async with house(tmp_path) as it:
+            clients = [await it.connect(f"user{number}") for number in range(250)]
+            closing = asyncio.create_task(it.hub.shutdown())
+            await asyncio.sleep(0)
+            assert len(it.hub.connections) == 150, "the first batch is gone, the loop goes on"
+            await closing
+            assert {channel.closed for _, channel in clients} == {CloseCode.RESTART}
+            assert len(await it.recorded("client.disconnected")) == 250
 
     run(scenario)
 

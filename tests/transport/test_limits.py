@@ -14,7 +14,7 @@ import transport.websocket
 from tests.transport.serving import closed, hello, run, site, until
 from tests.transport.test_hub import Grant, ack, house
 from tests.transport.test_websocket import raw_frame
-from transport.connection import FRAMES_BURST, Refused
+from transport.connection import Refused
 from transport.doorkeeper import Doorkeeper, Doors, Refusal
 from transport.frames import CloseCode, Hello, Window
 from transport.hub import Limits
@@ -123,7 +123,7 @@ def test_a_client_that_sends_too_fast_is_closed_with_4429(tmp_path: Path) -> Non
             await it.append(1)
             connection, channel = await it.connect()
             frame = b'{"type":"ack","cursor":"%s"}' % str(connection.session.floor).encode()
-            for _ in range(int(FRAMES_BURST)):
+            for _ in range(int(Limits().frames_burst)):
                 connection.received(frame)
             for _ in range(200):
                 it.now += 0.0201
@@ -143,7 +143,7 @@ def test_pings_of_the_socket_count_like_frames(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with site(tmp_path) as it, it.connect(ping_interval=None) as client:
             await hello(client)
-            flood = raw_frame(Opcode.PING, b"") * int(FRAMES_BURST * 2)
+            flood = raw_frame(Opcode.PING, b"") * int(Limits().frames_burst * 2)
             client.transport.write(flood)
             code, frames = await closed(client)
             assert (code, frames[-1]["type"]) == (4429, "bye")

@@ -470,7 +470,7 @@ def _own_ack(cursor: object) -> bytes:
     return json.dumps({"type": "ack", "cursor": str(cursor)}).encode()
 
 
-async def never_reading(port: int) -> socket.socket:
+async def never_reading(port: int, user: str = "ana") -> socket.socket:
     """A client that says hello and then reads nothing more, with a small buffer to fill."""
     deaf = socket.socket()
     deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -483,6 +483,6 @@ async def never_reading(port: int) -> socket.socket:
         b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n",
     )
     assert b"101" in await loop.sock_recv(deaf, 1024)
-    frame = json.dumps({"type": "hello", "token": "ana", "device": "d", "cursor": None})
+    frame = json.dumps({"type": "hello", "token": user, "device": "d", "cursor": None})
     await loop.sock_sendall(deaf, raw_frame(Opcode.TEXT, frame.encode()))
     return deaf
