@@ -6,12 +6,15 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from websockets.frames import Frame, Opcode
 
 from api.commands import COMMANDS, main
 from tests.acceptance.world import running
@@ -163,6 +166,38 @@ def test_a_signal_ends_the_server_in_good_order(folder: Path, how: signal.Signal
         assert server.end(how) == 0
     assert not (folder / "control.sock").exists()
     good(folder, "user", "list")
+
+
+def test_sockets_that_never_read_do_not_keep_the_server_from_ending(folder: Path) -> None:
+    """Sessions and strangers, none of which reads or closes: exit code 0 within 10 s (G19)."""
+    token = good(folder, "token", "create", "ana").strip()
+    with running(folder) as server:
+        port = int(server.url.rsplit(":", 1)[1])
+        deaf = [deaf_socket(port, token, number) for number in range(6)]
+        deaf += [deaf_socket(port, None, number) for number in range(3)]
+        begun = time.monotonic()
+        assert server.end() == 0
+        assert time.monotonic() - begun < 10
+        for each in deaf:
+            each.close()
+
+
+def deaf_socket(port: int, token: str | None, number: int) -> socket.socket:
+    """A WebSocket that says hello, or with no token nothing, and then neither reads nor closes."""
+    deaf = socket.create_connection(("127.0.0.1", port))
+    deaf.sendall(
+        b"GET /v1/ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
+        b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+    )
+    assert b"101" in deaf.recv(32)
+    if token is not None:
+        hello = {"type": "hello", "token": token, "device": f"d{number}", "cursor": None}
+        frame = Frame(Opcode.TEXT, json.dumps(hello).encode())
+        deaf.sendall(frame.serialize(mask=True))
+        while b"welcome" not in deaf.recv(65536):
+            pass
+    return deaf
 
 
 def test_the_installed_name_and_the_module_are_the_same_program(folder: Path) -> None:
