@@ -170,6 +170,15 @@ def test_what_an_earlier_session_settled_is_sent_again_and_counted_once() -> Non
     assert it.events_to_record() == [DeliveryAcknowledged("s2", 4, 7, 2)]
 
 
+def test_a_nack_of_what_was_settled_takes_nothing_from_the_count() -> None:
+    """It is among neither the acknowledged of this session nor those that are to be subtracted."""
+    it = Session("s2", cursor(1), Window(), lambda: 0.5, 0.0, settled=4)
+    it.deliver(page(1, [2, 3, 4, 5, 6, 7]), 0.0)
+    it.receive(Nack(3, "on second thoughts"), 1.0)
+    it.receive(Ack(cursor(7)), 6.0)
+    assert it.events_to_record()[-1] == DeliveryAcknowledged("s2", 4, 7, 3)
+
+
 # --- limits ------------------------------------------------------------------------------------
 
 

@@ -94,6 +94,20 @@ def test_a_ping_goes_before_the_retry() -> None:
     assert peer.it.attempt == 2
 
 
+def test_the_answer_to_a_ping_of_before_proves_nothing_of_now() -> None:
+    """It was sent when the ack was not overdue yet; the events may have come after it."""
+    it = Session("s1", cursor(0), Window(), lambda: 0.5, 0.0)
+    it.deliver(page(0, [1]), 20.0)
+    it.tick(25.0, cursor(1))
+    it.tick(30.0, cursor(1))
+    it.receive(Pong(1), 31.0)
+    it.tick(31.0, cursor(1))
+    assert it.attempt == 1
+    it.receive(Pong(2), 31.0)
+    it.tick(31.0, cursor(1))
+    assert it.attempt == 2
+
+
 def test_a_dead_link_is_closed_and_parks_and_retries_nothing() -> None:
     """A laptop asleep for an hour: no pong, so no attempt counts, and the heartbeat ends it."""
     peer = Peer(answers=False)
