@@ -68,7 +68,10 @@ class Run:
 
 @define(eq=False)
 class App:
-    """One device of one user. ``runs`` is the journal that the invariants are held against."""
+    """One device of one user. ``runs`` is the journal that the invariants are held against.
+
+    ``skips`` is what it was told that it will not get: (after, until].
+    """
 
     world: Outside
     user: str
@@ -79,6 +82,7 @@ class App:
     runs: list[Run] = field(factory=list)
     handled_at: dict[int, float] = field(factory=dict)
     surprises: list[str] = field(factory=list)
+    skips: list[tuple[int, int]] = field(factory=list)
     process: Process | None = None
     links: int = 0
     ends: list[str] = field(factory=list)
@@ -184,7 +188,9 @@ class App:
         self.surprises.append(f"reset at {reset.cursor.position}: {reset.reason}")
 
     def _on_skipped(self, skipped: Skipped) -> None:
-        self.surprises.append(f"{skipped.count} skipped after {skipped.after.position}")
+        after, until = skipped.after.position, skipped.cursor.position
+        self.skips.append((after, until))
+        self.world.trace(self.name, f"is told of {skipped.count} skipped, {after} to {until}")
 
 
 def _short(cursor: Cursor | None) -> str:

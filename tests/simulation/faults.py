@@ -24,6 +24,7 @@ from tests.simulation.process import Process
 from tests.simulation.watch import STALLED_S_MAX
 from tests.simulation.world import Away, World
 from transport.client_socket import LinkEnded
+from transport.patience import ATTEMPTS_MAX
 
 Fault = Callable[[World], Coroutine[Any, Any, None]]
 DAY_S = 86_400.0
@@ -195,11 +196,16 @@ async def _sent_away(world: World, socket: ClientEnd) -> None:
 
 
 async def _rewind(world: World) -> None:
-    """No ack came in time: the server sends again what is in flight."""
+    """As if no ack had come in time: the server sends again what is in flight.
+
+    It does so by itself, too, but not before five seconds.
+    """
     server = world.server
     if server is None or not server.ready or not server.hub.connections:
         return
     connection = world.rng.choice(sorted(server.hub.connections, key=lambda one: one.stream))
+    if not connection.session.in_flight[0] or connection.session.attempt >= ATTEMPTS_MAX - 1:
+        return  # there is nothing to send again; and with the next attempt events would be parked
     world.trace(connection.stream, "is sent again what it did not acknowledge")
     connection.session.rewind("simulated")
     connection.scanned = connection.session.last_sent.position

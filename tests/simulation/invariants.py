@@ -16,13 +16,16 @@ from attrs import frozen
 
 from eventstore.verify import verify
 from tests.simulation.apps import App, Keeps
+from tests.simulation.plan import FOR_EVER
+from tests.simulation.watch import Sighted
 from tests.simulation.world import World
 
 HONEST_ENDS = frozenset({"reset", "nobody answers", "connection refused", "closed", "gone", "died"})
 """How links may end that no ``bye`` ended; anything else means that a side broke the protocol."""
 SERVERS_WORDS = (
-    "restart", "replaced by", "no heartbeat", "the peer takes nothing", "overloaded",
-    "session records wait", "the projections are behind", "the log is not available",
+    "restart", "replaced by", "no heartbeat", "the peer takes nothing",
+    "refused: records_full", "refused: device_unsettled", "refused: stopping",
+    "the projections are behind", "the log is not available",
     "the server has fallen silent", "no hello within",
     "access was withdrawn", "the token is not valid",
 )  # fmt: skip
@@ -44,6 +47,23 @@ class Row:
         """The inbox whose members see it, None for what nobody is sent."""
         visible = self.stream.startswith("inbox:") and not self.type.startswith("webhook.")
         return self.stream.removeprefix("inbox:") if visible else None
+
+
+@frozen
+class Range:
+    """What a device is done with, by one record: ``count`` events in (after, until]."""
+
+    at: int
+    session: str
+    after: int
+    until: int
+    count: int
+
+    @classmethod
+    def of(cls, row: Row) -> Range:
+        """Of a ``delivery.acknowledged`` or a ``queue.trimmed``."""
+        after, until, count = (int(str(row.data[name])) for name in ("after", "until", "count"))
+        return cls(row.position, str(row.data["session"]), after, until, count)
 
 
 @frozen
@@ -71,7 +91,8 @@ def broken(world: World, log: History, boot: str) -> Iterator[str]:
     """Everything that is not as it must be; ``boot`` is the server that was never crashed."""
     yield from _log_is_whole(log)
     yield from _acknowledged_is_there(world, log)
-    yield from _ranges_fit_what_was_sent(world, log, boot)
+    yield from _settled_once(world, log, boot)
+    yield from _skips_are_just(world, log)
     for app in world.apps:
         yield from (f"{app.name}: {what}" for what in _application(world, app, log))
 
@@ -106,39 +127,93 @@ def _acknowledged_is_there(world: World, log: History) -> Iterator[str]:
             yield f"acknowledged at {receipt.position}, and lost"
 
 
-def _ranges_fit_what_was_sent(world: World, log: History, boot: str) -> Iterator[str]:
-    """Ranges of a session follow each other, name only what was sent, and count it once.
+def _settled_once(world: World, log: History, boot: str) -> Iterator[str]:
+    """Ranges of a device join, over all its sessions; each names what was so, and counts it once.
 
     All that sessions of the last ``boot`` were told is recorded; a crash may take the last ranges.
     """
     upto: dict[str, int] = {}
+    starts: dict[str, int] = {}
+    recorded: dict[str, int] = {}
+    by_ack: set[str] = set()
     for row in log.rows:
-        if row.type == "client.connected":
-            upto[str(row.data["session"])] = int(str(row.data["position"]))
-        if row.type != "delivery.acknowledged":
-            continue
-        id_, after, until = str(row.data["session"]), row.data["after"], row.data["until"]
-        count = row.data["count"]
-        session = world.watch.sessions.get(id_)
-        if session is None or id_ not in upto:
-            yield f"a range of a session that never was, at {row.position}"
-            continue
-        assert isinstance(after, int)
-        assert isinstance(until, int)
-        if after != upto[id_]:
-            yield f"the range at {row.position} begins at {after}, not at {upto[id_]}"
-        upto[id_] = until
-        sent = [position for position in session.sent if after < position <= until]
-        if until not in session.sent:
-            yield f"the range at {row.position} ends at {until}, which was never sent"
-        elif len(sent) != count:
-            yield f"the range at {row.position} counts {count}, and {len(sent)} were sent"
+        if row.type == "delivery.parked":
+            yield f"an event is parked at {row.position}, and everybody here handles what they get"
+        elif row.type == "client.connected":
+            id_, start = str(row.data["session"]), int(str(row.data["position"]))
+            starts[id_], recorded[id_] = start, upto.setdefault(row.stream, start)
+            if row.data["outcome"] == "reset":  # it goes on there, and the device when it has acked
+                recorded[id_] = max(start, recorded[id_])
+        elif row.type in ("delivery.acknowledged", "queue.trimmed"):
+            range_ = Range.of(row)
+            if range_.session not in starts:
+                yield f"a range of a session that never was, at {row.position}"
+                continue
+            if range_.after != recorded[range_.session]:
+                before = recorded[range_.session]
+                yield f"the range at {row.position} begins at {range_.after}, not at {before}"
+            upto[row.stream] = recorded[range_.session] = range_.until
+            if row.type == "delivery.acknowledged" and range_.until > starts[range_.session]:
+                by_ack.add(range_.session)
+                yield from _acknowledged_range(range_, world.watch.sessions.get(range_.session))
+            else:
+                yield from _settled_range(world, log, row, range_, starts[range_.session])
     for session in world.watch.sessions.values():
-        recorded = upto.get(session.id)
+        if session.boot != boot or session.who.startswith("rogue"):
+            continue
         furthest = max((p for p in session.sent if p <= session.acked), default=session.start)
-        honest = not session.who.startswith("rogue")
-        if honest and session.boot == boot and recorded != furthest:
-            yield f"{session.who} acknowledged {furthest}, and {recorded} was recorded"
+        found = recorded.get(session.id)
+        if found is None or found < furthest or (found != furthest and session.id in by_ack):
+            yield f"{session.who} acknowledged {furthest}, and {found} was recorded"
+
+
+def _acknowledged_range(range_: Range, session: Sighted | None) -> Iterator[str]:
+    """What a session was told by acks."""
+    if session is None:  # its welcome never reached the socket
+        yield f"the range at {range_.at} is of a session that nobody was welcomed to"
+        return
+    sent = [position for position in session.sent if range_.after < position <= range_.until]
+    if range_.until not in session.sent:
+        yield f"the range at {range_.at} ends at {range_.until}, which was never sent"
+    elif range_.until > session.acked:
+        yield f"the range at {range_.at} ends at {range_.until}, which was not acknowledged"
+    elif len(sent) != range_.count:
+        yield f"the range at {range_.at} counts {range_.count}, and {len(sent)} were sent"
+
+
+def _settled_range(
+    world: World, log: History, row: Row, range_: Range, start: int
+) -> Iterator[str]:
+    """What a cursor acknowledges, or what fell out of the queue: told in the hello or after it."""
+    session = world.watch.sessions.get(range_.session)
+    told = start
+    if row.type == "queue.trimmed":
+        told = session.skipped.until if session and session.skipped else range_.until
+    if range_.until != told:
+        yield f"the range at {row.position} ends at {range_.until}, not at {told}"
+    visible = _visible(log, range_.after, range_.until)
+    user = row.stream.removeprefix("client:").partition("/")[0]
+    if range_.count > visible or (range_.count < visible and world.rights.steady(user)):
+        yield f"the range at {row.position} counts {range_.count}, and there are {visible}"
+
+
+def _visible(log: History, after: int, until: int) -> int:
+    return sum(row.inbox is not None for row in log.rows[after:until])
+
+
+def _skips_are_just(world: World, log: History) -> Iterator[str]:
+    """A client is told of as many as there are, and of none that has room in its queue."""
+    limits = world.plan.hub.queue
+    for session in world.watch.sessions.values():
+        if (skip := session.skipped) is None or not world.rights.steady(session.user):
+            continue
+        if skip.count != (there := _visible(log, skip.after, skip.until)):
+            yield f"{session.who} is told of {skip.count} skipped, and there are {there}: {skip}"
+        behind = _visible(log, skip.until, len(log.rows))
+        if skip.reason == "queue_limit" and behind < limits.events_max:
+            yield f"{session.who} has {behind} waiting, and yet {skip}"
+        if skip.reason == "expired" and limits.age_s == FOR_EVER.age_s:
+            yield f"{session.who} is told that something is too old: {skip}"
 
 
 # --- the applications --------------------------------------------------------------------------
@@ -189,8 +264,9 @@ def _beginning(app: App, log: History) -> int | None:
 def owed(world: World, app: App, log: History, until: int | None = None) -> set[int]:
     """What the application must have seen: all its inboxes' events since it came and could.
 
-    An inbox that its user left and joined
-    again counts from where the server acted on that.
+    An inbox that its user left and
+    joined again counts from where the server acted on that. What it was told of as skipped it is
+    not owed.
     """
     start = _beginning(app, log)
     if start is None:
@@ -206,4 +282,5 @@ def owed(world: World, app: App, log: History, until: int | None = None) -> set[
         if row.inbox in since
         and row.position > since[row.inbox]
         and (until is None or row.position <= until)
+        and not any(after < row.position <= end for after, end in app.skips)
     }

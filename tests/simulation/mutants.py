@@ -29,7 +29,9 @@ import transport.connection
 import transport.heartbeat
 import transport.hub
 import transport.intake
+import transport.offline_queue
 import transport.opening
+import transport.patience
 import transport.recorder
 import transport.session
 from tests.simulation.run import simulate
@@ -120,11 +122,11 @@ MUTANTS = (
         "connection.close(refused.code, refused.reason)", "pass",
     ),
     Mutant(
-        "the older connection stays", transport.hub.Hub, "open",
+        "the older connection stays", transport.hub.Hub, "_replace",
         "older.close(", "(lambda *_: None)(",
     ),
     Mutant(
-        "a device just gone is taken for new", transport.hub.Hub, "_floor",
+        "a device just gone is taken for new", transport.hub.Hub, "_standing",
         "if not await self._recorder.flush(FLOOR_RECORDS_S):", "if False:",
     ),
     Mutant(
@@ -156,7 +158,36 @@ MUTANTS = (
     ),
     Mutant(
         "the last range is forgotten", transport.session.Session, "lost",
-        "self._record_acks(now)", "self._recorded = self.floor.position",
+        "self._record_acks(now)", "pass",
+    ),
+    Mutant(
+        "a cursor acknowledges nothing", transport.opening.Opening, "records",
+        "self.standing.floor < start", "False",
+    ),
+    Mutant(
+        "what is recorded counts again", transport.session.Session, "__init__",
+        "max(start.position, settled)", "start.position",
+    ),
+    Mutant(
+        "a skip is not told", transport.session.Session, "skip",
+        "self._frames.append(Packet.of(skipped))", "pass",
+    ),
+    Mutant(
+        "a skip is not recorded", transport.opening.Opening, "trim",
+        "self.settled >= self.skipped.cursor.position", "True",
+    ),
+    Mutant(
+        "a skip takes one too many", transport.offline_queue, "overflow",
+        "await log.newest_visible(limits.events_max + 1, inboxes)",
+        "await log.newest_visible(limits.events_max, inboxes)",
+    ),
+    Mutant(
+        "a device is asked for too early", transport.hub.Hub, "prepare",
+        "self._begun.get(device, 0) == count", "True",
+    ),
+    Mutant(
+        "an unproven peer is retried", transport.patience.Patience, "step",
+        "if proven_at < self.due:", "if False:",
     ),
     Mutant(
         "the recorder drops what fails", transport.recorder.Recorder, "_append",
@@ -168,7 +199,7 @@ MUTANTS = (
     ),
     Mutant(
         "a dead peer is kept", transport.heartbeat.Pulse, "beat",
-        "if self.missed >= MISSES_MAX:", "if False:",
+        "if self.gone:", "if False:",
     ),
     Mutant(
         "a page's first event is not folded", projections.store.Store, "fold",

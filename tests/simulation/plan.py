@@ -9,6 +9,7 @@ from attrs import frozen
 from eventstore.limits import Limits as LogLimits
 from transport.frames import Window
 from transport.hub import Limits as HubLimits
+from transport.offline_queue import QueueLimits
 
 FAULTS = (
     "cut", "cut_one_side", "half_open", "stall", "partition", "client_dies", "slow_app",
@@ -18,6 +19,9 @@ FAULTS = (
 )  # fmt: skip
 INBOXES = ("a", "b", "c")
 USERS = ("ana", "rui")
+FOR_EVER = QueueLimits(1_000_000, 1e9)
+"""Nothing falls out of such an offline queue, however far the clock jumps."""
+SHORT = (QueueLimits(3, 1e9), QueueLimits(1_000_000, 86_400.0), QueueLimits(3, 86_400.0))
 
 
 @frozen
@@ -56,9 +60,11 @@ def draw(rng: Random) -> Plan:
             tail_events_max=rng.choice((2, 20, 10_000)),
             recheck_links=rng.choice((5, 1_000)),
             readers=rng.choice((1, 2)),
+            recent_events_max=rng.choice((2, 20, 10_000)),
         ),
         hub=HubLimits(
             window=Window(rng.choice((4, 20, 100)), rng.choice((3_000, 256 * 1024))),
             records_max=rng.choice((40, 20_000)),
+            queue=rng.choice(SHORT) if rng.random() < 0.25 else FOR_EVER,
         ),
     )

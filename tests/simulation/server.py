@@ -16,7 +16,7 @@ from typing import Any
 from attrs import define, field
 
 from api.auth import Gate
-from api.house import PROJECTIONS_FILE, floor_of
+from api.house import PROJECTIONS_FILE, standing_of
 from eventstore.draft import Draft
 from eventstore.events import RecordedEvent, ServerStarted, ServerStopped
 from eventstore.limits import Limits as LogLimits
@@ -74,7 +74,7 @@ class Server:
         self.endpoint = websocket_endpoint(
             self.hub,
             admit=gate.admit,
-            ack_floor=partial(floor_of, self),  # type: ignore[arg-type]
+            ack_floor=partial(standing_of, self),  # type: ignore[arg-type]
         )
 
         def committed(events: Sequence[RecordedEvent]) -> None:

@@ -12,15 +12,28 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
-from attrs import define, field
+from attrs import define, field, frozen
 
 from tests.simulation.links import Link
+from transport.frames import CloseCode
 
 _EVENT = re.compile(
     rb'"position":(\d+),"cursor":"[^"]*","type":"[^"]*","version":\d+,"time":"[^"]*","inbox":"(\w+)"'
 )
 REVOKED_WITHIN_S = 5.0
 STALLED_S_MAX = 20.0
+BLAMES = frozenset({CloseCode.BAD_FRAME, CloseCode.ACK_OVERDUE, CloseCode.TOO_FAST})
+"""What only a client hears that does not keep to the protocol."""
+
+
+@frozen
+class Skip:
+    """What a session was told that it will not be sent: ``count`` events in (after, until]."""
+
+    after: int
+    until: int
+    count: int
+    reason: str
 
 
 @define
@@ -38,6 +51,7 @@ class Sighted:
     in_flight: set[int] = field(factory=set)
     parked: set[int] = field(factory=set)
     acked: int = 0
+    skipped: Skip | None = None
 
 
 class Rights:
@@ -59,6 +73,11 @@ class Rights:
         """As the log has it now."""
         history = self._history[user]
         return history[-1][1] if history else frozenset()
+
+    def steady(self, user: str) -> bool:
+        """Whether they were granted once and then never changed."""
+        history = self._history[user]
+        return sum(bool(inboxes) for _, inboxes in history) == 1 and bool(history[-1][1])
 
     def act(self, granted: dict[str, frozenset[str]], head: int) -> None:
         """The server acts on these grants from now on."""
@@ -99,11 +118,13 @@ class Watch:
         frame = json.loads(text)
         if frame["type"] == "welcome":
             self._welcome(link, frame)
+        elif frame["type"] == "skipped":
+            self._skipped(link, frame)
         elif frame["type"] == "bye":
             if link in self._by_link:
                 self._by_link[link].over = True
             self._trace(link.who, f"link {link.number}: bye {frame['code']} {frame['reason']}")
-            if frame["code"] == 4400 and not link.who.startswith("rogue"):
+            if frame["code"] in BLAMES and not link.who.startswith("rogue"):
                 self._wrong(f"an honest client was sent away: {frame['reason']}")
 
     def _welcome(self, link: Link, frame: dict[str, Any]) -> None:
@@ -117,6 +138,14 @@ class Watch:
         self._trace(link.who, f"link {link.number}: welcome, {resume['outcome']} at {start}")
         if resume["outcome"] == "reset" and not link.who.startswith("rogue"):
             self._wrong(f"{link.who} was reset: {resume['reason']}")
+
+    def _skipped(self, link: Link, frame: dict[str, Any]) -> None:
+        session = self._by_link[link]
+        after, until = (int(frame[name].split(".")[1]) for name in ("after", "cursor"))
+        if session.sent or session.skipped or after != session.start:
+            self._wrong(f"{link.who} is told of a skip in the midst of it, {after} to {until}")
+        session.skipped = Skip(after, until, frame["count"], frame["reason"])
+        self._trace(link.who, f"link {link.number}: {session.skipped}")
 
     def _events(self, link: Link, text: bytes) -> None:
         session = self._by_link[link]
