@@ -148,7 +148,10 @@ async def _ghost(world: World) -> None:
 
 
 async def _rogue(world: World) -> None:
-    """A client that lies: it acknowledges what it was never sent, and makes cursors up."""
+    """A client that lies: it acknowledges what it was never sent, and makes cursors up.
+
+    At times it does as it should, but begins with an old cursor, as a restored backup would.
+    """
     if (opened := await _raw(world, "rogue/x")) is None:
         return
     process, socket = opened
@@ -166,12 +169,17 @@ async def _lie(world: World, socket: ClientEnd) -> None:
     if server is None:
         return
     future = {"type": "hello", "token": f"mlt_{rng.choice(USERS)}", "device": "x"}
-    lie = rng.choice(("ack", "ack", "cursor", "ahead"))
+    lie = rng.choice(("ack", "ack", "cursor", "ahead", "old", "old"))
     if lie == "cursor":
         future["cursor"] = f"{server.log.epoch}.{server.log.head.position}.00000000"
     elif lie == "ahead":
         future["cursor"] = f"{server.log.epoch}.{server.log.head.position + 1000}.00000000"
+    elif lie == "old" and world.rogues_cursors:
+        future["cursor"] = rng.choice(world.rogues_cursors)
     await socket.send(orjson.dumps(future).decode())
+    if lie == "old":
+        await _behave(world, socket)
+        return
     while frame := orjson.loads(await socket.receive()):
         if frame["type"] == "welcome" and lie != "ack" and frame["resume"]["outcome"] != "reset":
             world.fail(f"a cursor that is a lie was taken as {frame['resume']['outcome']}")
@@ -183,6 +191,14 @@ async def _lie(world: World, socket: ClientEnd) -> None:
             return
         if frame["type"] == "live" and lie != "ack":
             return
+
+
+async def _behave(world: World, socket: ClientEnd) -> None:
+    while frame := orjson.loads(await socket.receive()):
+        if frame["type"] in ("events", "live") and frame["cursor"] not in world.rogues_cursors:
+            world.rogues_cursors.append(frame["cursor"])
+        if frame["type"] == "events":
+            await socket.send(orjson.dumps({"type": "ack", "cursor": frame["cursor"]}).decode())
 
 
 async def _sent_away(world: World, socket: ClientEnd) -> None:

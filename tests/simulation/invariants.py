@@ -209,9 +209,8 @@ def _skips_are_just(world: World, log: History) -> Iterator[str]:
             continue
         if skip.count != (there := _visible(log, skip.after, skip.until)):
             yield f"{session.who} is told of {skip.count} skipped, and there are {there}: {skip}"
-        behind = _visible(log, skip.until, len(log.rows))
-        if skip.reason == "queue_limit" and behind < limits.events_max:
-            yield f"{session.who} has {behind} waiting, and yet {skip}"
+        if skip.reason == "queue_limit" and session.pending < limits.events_max:
+            yield f"{session.who} is left {session.pending}, and yet {skip}"
         if skip.reason == "expired" and limits.age_s == FOR_EVER.age_s:
             yield f"{session.who} is told that something is too old: {skip}"
 

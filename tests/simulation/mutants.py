@@ -29,9 +29,7 @@ import transport.connection
 import transport.heartbeat
 import transport.hub
 import transport.intake
-import transport.offline_queue
 import transport.opening
-import transport.patience
 import transport.recorder
 import transport.session
 from tests.simulation.run import simulate
@@ -177,17 +175,13 @@ MUTANTS = (
         "self.settled >= self.skipped.cursor.position", "True",
     ),
     Mutant(
-        "a skip takes one too many", transport.offline_queue, "overflow",
+        "a skip takes one too many", transport.opening, "overflow",
         "await log.newest_visible(limits.events_max + 1, inboxes)",
         "await log.newest_visible(limits.events_max, inboxes)",
     ),
     Mutant(
         "a device is asked for too early", transport.hub.Hub, "prepare",
         "self._begun.get(device, 0) == count", "True",
-    ),
-    Mutant(
-        "an unproven peer is retried", transport.patience.Patience, "step",
-        "if proven_at < self.due:", "if False:",
     ),
     Mutant(
         "the recorder drops what fails", transport.recorder.Recorder, "_append",

@@ -46,6 +46,7 @@ class Sighted:
     start: int
     window: int
     boot: str
+    pending: int
     over: bool = False
     sent: dict[int, None] = field(factory=dict)
     in_flight: set[int] = field(factory=set)
@@ -132,7 +133,7 @@ class Watch:
         start = int(resume["cursor"].split(".")[1])
         session = Sighted(
             frame["session"], link.who, frame["user"], start, frame["window"]["frames"],
-            link.server.process.name, acked=start,
+            link.server.process.name, resume["pending"], acked=start,
         )  # fmt: skip
         self.sessions[session.id] = self._by_link[link] = session
         self._trace(link.who, f"link {link.number}: welcome, {resume['outcome']} at {start}")

@@ -65,6 +65,7 @@ class World:
         self.watch = Watch(self.rights, self._patience_s, self.fail, self.trace)
         self.links: list[Link] = []
         self.partitioned: set[str] = set()
+        self.rogues_cursors: list[str] = []
         self.server: Server | None = None
         self._starting: Server | None = None
         self.calm = False
