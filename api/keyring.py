@@ -22,7 +22,7 @@ from pathlib import Path
 import orjson
 from attrs import evolve, field, frozen
 from cattrs import Converter
-from cattrs.errors import BaseValidationError
+from cattrs.errors import CattrsError
 
 from api.providers.contract import Secret
 
@@ -154,7 +154,7 @@ def _fingerprint(path: Path) -> tuple[int, ...] | None:
 def _read(path: Path) -> Keys:
     try:
         return _CONVERTER.structure(orjson.loads(path.read_bytes()), Keys)
-    except (ValueError, TypeError, AttributeError, BaseValidationError):
+    except (ValueError, TypeError, AttributeError, CattrsError):
         # Not chained: the cause would carry pieces of the file into a log.
         raise KeyringDamaged(f"{path.name} is not a keyring") from None
 

@@ -41,6 +41,7 @@ from transport.frames import (
     Welcome,
     Window,
 )
+from transport.inbox_event import parse_time
 from transport.intake import Intake
 from transport.link_end import LinkEnd
 from transport.reconnect import Reconnect
@@ -214,8 +215,8 @@ class ClientSession:
 
     def _on_live(self, frame: Live) -> None:
         self.intake.follows(frame.cursor)
+        self.synced_at = parse_time(frame.time)
         self.state = State.LIVE
-        self.synced_at = datetime.fromisoformat(frame.time)
         self._reconnect.went_live()
 
     def _on_ping(self, frame: Ping, now: float) -> None:

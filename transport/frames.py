@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import orjson
 from attrs import field, frozen
 from cattrs import Converter
-from cattrs.errors import BaseValidationError
+from cattrs.errors import CattrsError
 from cattrs.strategies import configure_tagged_union
 
 from eventstore.cursor import Cursor
@@ -297,7 +297,7 @@ def _structure(
         raise FrameError(f"no frame has the type {kind[:40]!r}")
     try:
         return _CONVERTER.structure(value, union)
-    except (BaseValidationError, ValueError, TypeError, KeyError, AttributeError):
+    except (CattrsError, ValueError, TypeError, KeyError, AttributeError):
         raise FrameError(f"a malformed {kind} frame") from None
 
 

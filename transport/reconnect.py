@@ -11,6 +11,9 @@ from transport.link_end import LinkEnd, stop_reason
 STEADY_AFTER_S = 30.0
 """A link that held this long was a good one, whatever ended it."""
 
+RETRY_AFTER_MAX_S = 3600.0
+"""A wish beyond this is a mistake, and would be a way to send a client away for ever."""
+
 
 class Reconnect:
     """Counts attempts that led to nothing; ``random`` returns numbers in [0, 1).
@@ -58,4 +61,5 @@ class Reconnect:
         if self._attempts_max is not None and self._attempts >= self._attempts_max:
             raise GaveUp(end.code if end.status is None else end.status, end.reason)
         # Added, not the larger of the two: a thousand who were told the same time come back spread.
-        return end.retry_after_s + self._backoff.delay_s(self._attempts, self._random())
+        asked_s = min(max(end.retry_after_s, 0.0), RETRY_AFTER_MAX_S)
+        return asked_s + self._backoff.delay_s(self._attempts, self._random())

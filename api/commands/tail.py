@@ -18,7 +18,7 @@ from typing import TypeAlias
 
 import click
 import orjson
-from cattrs.errors import BaseValidationError
+from cattrs.errors import CattrsError
 from rich.console import Console
 from rich.text import Text
 
@@ -139,7 +139,7 @@ _STYLES = {"message": "bold", "contact": "bold", "conversation": "bold", "webhoo
 def _said(event: RecordedEvent) -> str:
     try:
         decoded = decode_recorded(event)
-    except (EventUnknown, BaseValidationError, ValueError, TypeError, KeyError):
+    except (EventUnknown, CattrsError, ValueError, TypeError, KeyError):
         # Of a newer release: the tail shows what is there, it does not judge.
         return one_line((event.data or b"")[:200].decode(errors="replace"))
     return "(erased)" if decoded is None else summary(decoded)
