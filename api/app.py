@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TypeAlias
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.routing import Route, WebSocketRoute
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from api import problems
-from api.auth import ANYONE_INSIDE, WRITERS, only
+from api.auth import ADMINS, ANYONE_INSIDE, WRITERS, only
 from api.control import serve_control
 from api.house import House, State, open_house
 from api.middleware import Answers, Hosts
-from api.routes import conversations, events, health, sync, webhooks
+from api.routes import conversations, events, health, me, sample, sync, webhooks
+from api.routes.inbox import WebInbox
 from api.routes.live import LiveSessions
 from api.settings import Settings
 from eventstore.log import LogUnavailable
@@ -26,11 +27,17 @@ Lifespan: TypeAlias = Callable[[Starlette], AbstractAsyncContextManager[State]]
 ROUTES = (
     Route("/webhooks/{inbox}", webhooks.receive, methods=["POST"]),
     Route("/webhooks/{inbox}", webhooks.challenge, methods=["GET"]),
+    Route("/v1/me", only(ANYONE_INSIDE, me.get_me)),
     Route("/v1/sync", only(ANYONE_INSIDE, sync.get_sync)),
     Route("/v1/conversations", only(ANYONE_INSIDE, conversations.get_conversations)),
     Route("/v1/conversations/{id}", only(ANYONE_INSIDE, conversations.get_one)),
     Route("/v1/conversations/{id}/messages", only(ANYONE_INSIDE, conversations.get_messages)),
     Route("/v1/conversations/{id}/read", only(WRITERS, conversations.post_read), methods=["POST"]),
+    Route(
+        "/v1/inboxes/{inbox}/test-message",
+        only(ADMINS, sample.post_test_message),
+        methods=["POST"],
+    ),
     Route("/v1/events", only(ANYONE_INSIDE, events.get_events)),
     WebSocketRoute("/v1/ws", LiveSessions()),
     Route("/livez", health.livez),
@@ -44,14 +51,17 @@ EXCEPTION_HANDLERS = {
 }
 
 
-def create_app(settings: Settings, house: House | None = None) -> Starlette:
+def create_app(
+    settings: Settings, house: House | None = None, more: Sequence[BaseRoute] = ()
+) -> Starlette:
     """The ASGI application.
 
     Its lifespan opens the data folder and lets it go again; or it serves a ``house`` that the
     caller has opened and will close, as ``malote serve`` does in order to fail with one clear line.
+    ``more`` are routes beside the usual ones.
     """
     app = Starlette(
-        routes=ROUTES,
+        routes=(*ROUTES, *WebInbox().routes, *more),
         middleware=(Middleware(Answers), Middleware(Hosts, allowed=settings.hosts)),
         exception_handlers=EXCEPTION_HANDLERS,
         lifespan=_opening(settings) if house is None else _given(house),

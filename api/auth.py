@@ -32,6 +32,9 @@ ANYONE_INSIDE: frozenset[Role] = frozenset(get_args(Role))
 WRITERS: frozenset[Role] = frozenset({"member", "admin"})
 """May change what others see; an auditor changes nothing."""
 
+ADMINS: frozenset[Role] = frozenset({"admin"})
+"""May look behind the inbox, and try it."""
+
 _JWT_CLAIMS = ["sub", "inboxes", "role", "exp"]
 _JWT_BYTES_MAX = 4096
 

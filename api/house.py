@@ -152,6 +152,9 @@ class House:
     sessions: WebSocketEndpoint
     tasks: Tasks
     boot: str
+    offers: tuple[str, ...] = ()
+    """What ``/v1/me`` names beside the usual; the demo's cable, so far."""
+
     stopping: asyncio.Event = field(factory=asyncio.Event)
 
     @property

@@ -6,6 +6,14 @@ from projections.conversations import CONVERSATIONS
 from projections.deliveries import DELIVERIES
 from projections.messages import MESSAGES
 from projections.projection import Projection
+from projections.search import SEARCH
 
-PROJECTIONS: tuple[Projection, ...] = (CONVERSATIONS, MESSAGES, DELIVERIES, CONNECTIONS, ACCESS)
+PROJECTIONS: tuple[Projection, ...] = (
+    CONVERSATIONS,
+    MESSAGES,
+    SEARCH,
+    DELIVERIES,
+    CONNECTIONS,
+    ACCESS,
+)
 """All of them. A new projection is one file and one entry here."""

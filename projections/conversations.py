@@ -232,7 +232,8 @@ class Conversation:
     touched: int
 
 
-def _row(*columns: Any) -> Conversation:
+def conversation_row(*columns: Any) -> Conversation:
+    """A row of :func:`shown_rows` as it is handed out."""
     id_, inbox, last_position, last_at, messages, unread, read_position, touched = columns[:8]
     kind, text, direction, revoked, redacted, status, aliases = columns[8:15]
     return Conversation(
@@ -257,7 +258,12 @@ def _newest(column: str) -> str:
         ORDER BY position DESC LIMIT 1)"""
 
 
-_SHOWN = f"""
+def shown_rows(*more: str) -> str:
+    """SQL that reads, for each row of a table expression ``c`` of conversations, what is shown.
+
+    ``more`` are further columns, after those of :func:`conversation_row`.
+    """
+    return f"""
 SELECT c.conversation, c.inbox, c.last_position, c.last_at, c.messages, c.unread, c.read_position,
     c.touched, last.kind, last.preview, last.direction, last.revoked, last.redacted,
     (SELECT status FROM messages_shown WHERE position = (
@@ -267,9 +273,10 @@ SELECT c.conversation, c.inbox, c.last_position, c.last_at, c.messages, c.unread
         SELECT alias FROM conversations_alias
         WHERE inbox = c.inbox AND root = c.conversation ORDER BY alias)),
     {_newest("contact_id")}, {_newest("contact_name")},
-    {_newest("contact_phone")}, {_newest("contact_username")}
+    {", ".join((_newest("contact_phone"), _newest("contact_username"), *more))}
 FROM c CROSS JOIN messages_shown AS last ON last.position = c.last_position
 """
+
 
 _READS = ("conversations", MESSAGES.name)
 
@@ -287,7 +294,7 @@ WITH c AS MATERIALIZED (
         WHERE inbox = wanted.value AND {column} {beyond} AND messages > 0
         ORDER BY {column} {order} LIMIT :limit)
     ORDER BY {column} {order} LIMIT :limit
-) {_SHOWN} ORDER BY c.{column} {order}
+) {shown_rows()} ORDER BY c.{column} {order}
 """
 
 
@@ -299,7 +306,7 @@ WITH c AS MATERIALIZED (
     CROSS JOIN conversations ON inbox = wanted.value
         AND conversation = {root_of("conversations", "wanted.value", ":conversation")}
     WHERE messages > 0 ORDER BY inbox LIMIT 1
-) {_SHOWN}
+) {shown_rows()}
 """
 
 
@@ -321,7 +328,7 @@ def list_conversations(
         "beyond": beyond,
         "limit": limit,
     }
-    return Query(_LIST, parameters, _row, _READS)
+    return Query(_LIST, parameters, conversation_row, _READS)
 
 
 def get_conversation(inboxes: frozenset[str], conversation: str) -> Query[Conversation]:
@@ -330,7 +337,7 @@ def get_conversation(inboxes: frozenset[str], conversation: str) -> Query[Conver
         "inboxes": json_list(inboxes),
         "conversation": conversation,
     }
-    return Query(_GET, parameters, _row, _READS)
+    return Query(_GET, parameters, conversation_row, _READS)
 
 
 def conversations_touched(
@@ -342,4 +349,4 @@ def conversations_touched(
         "beyond": after,
         "limit": limit,
     }
-    return Query(_TOUCHED, parameters, _row, _READS)
+    return Query(_TOUCHED, parameters, conversation_row, _READS)

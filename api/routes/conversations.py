@@ -27,10 +27,12 @@ from projections.conversations import get_conversation, list_conversations
 from projections.messages import list_messages
 from projections.projection import Answer, Query, to_json
 from projections.projector import ProjectionsBehind
+from projections.search import search_conversations
 
 T = TypeVar("T")
 PAGE_MAX = 200
 READ_BYTES_MAX = 4 * 1024
+Q_CHARS_MAX = 200
 
 
 @frozen
@@ -55,10 +57,28 @@ _PAGE: Mapping[str, Callable[[str], Any]] = {
 
 
 async def get_conversations(request: Request, principal: Principal) -> Response:
-    """A page of conversations, the newest first; ``before`` is the last one's position."""
-    given = query.parameters(request, inbox=query.name, **_PAGE)
+    """A page of conversations, the newest first; ``before`` is the last one's position.
+
+    With ``q`` those in which it is found, each with the message that matches.
+    """
+    given = query.parameters(request, inbox=query.name, q=_words, **_PAGE)
+    if "q" in given:
+        return await _search(request, principal, given)
     asked = list_conversations(principal.inboxes, **_without_as_of(given))
     return _page("conversations", await _answer(request, given, asked))
+
+
+async def _search(request: Request, principal: Principal, given: Mapping[str, Any]) -> Response:
+    asked = search_conversations(principal.inboxes, **_without_as_of(given))
+    answer = await _answer(request, given, asked)
+    rows = [{**to_json(found.conversation), "match": to_json(found.match)} for found in answer.rows]
+    return _json({"conversations": rows, "cursor": str(answer.cursor)})
+
+
+def _words(text: str) -> str:
+    if not text.strip() or len(text) > Q_CHARS_MAX:
+        raise ValueError(f"words to look for, {Q_CHARS_MAX} characters at most")
+    return text
 
 
 async def get_one(request: Request, principal: Principal) -> Response:

@@ -39,17 +39,23 @@ async def receive(request: Request) -> Response:
     """POST /webhooks/{inbox}: 200 with a receipt per message, once they are durable."""
     house: House = request.state.house
     inbox = request.path_params["inbox"]
-    provider, known = _judge(house, inbox)
+    provider, _ = _judge(house, inbox)
     _demand_identity(request)
     body = await _read_body(request, min(provider.body_bytes_max, house.settings.webhook_bytes_max))
+    return await accept(house, inbox, _headers(request), body, request.scope["request_id"])
+
+
+async def accept(
+    house: House, inbox: str, headers: Mapping[str, str], body: bytes, ident: str
+) -> Response:
+    """Verify, parse, append, and only then answer; ``ident`` is the request's id."""
+    provider, known = _judge(house, inbox)
     now_us = wall_clock_us()
-    headers = _headers(request)
     try:
         provider.verify(headers, body, known or (_DUMMY_SECRET,), now_us // 1_000_000)
     except providers.SignatureInvalid:
         _log.warning("webhook refused", inbox=inbox[:64], bytes=len(body))
         raise Problem(WEBHOOK_REFUSED) from None
-    ident: str = request.scope["request_id"]
     drafts = provider.parse(providers.Request(inbox, headers, body, now_us, ident))
     receipts = await house.log.append(drafts)
     return Response(_answer(drafts, receipts), media_type="application/json")
