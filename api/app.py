@@ -20,6 +20,7 @@ from api.routes import conversations, events, health, me, sample, sync, webhooks
 from api.routes.inbox import WebInbox
 from api.routes.live import LiveSessions
 from api.settings import Settings
+from api.tally import Tally
 from eventstore.log import LogUnavailable
 
 Lifespan: TypeAlias = Callable[[Starlette], AbstractAsyncContextManager[State]]
@@ -60,12 +61,14 @@ def create_app(
     caller has opened and will close, as ``malote serve`` does in order to fail with one clear line.
     ``more`` are routes beside the usual ones.
     """
+    tally = Tally()
     app = Starlette(
         routes=(*ROUTES, *WebInbox().routes, *more),
-        middleware=(Middleware(Answers), Middleware(Hosts, allowed=settings.hosts)),
+        middleware=(Middleware(Answers, tally=tally), Middleware(Hosts, allowed=settings.hosts)),
         exception_handlers=EXCEPTION_HANDLERS,
         lifespan=_opening(settings) if house is None else _given(house),
     )
+    app.state.tally = tally
     app.router.redirect_slashes = False  # a redirected POST would lose its body, or its signature
     return app
 

@@ -13,6 +13,7 @@ from api.commands.serve import serve
 from api.commands.simulate import simulate
 from api.commands.tail import tail
 from api.commands.token import token
+from api.commands.trace import trace
 from api.commands.user import user
 from api.commands.verify import verify
 from api.house import RELEASE
@@ -24,6 +25,7 @@ COMMANDS: tuple[click.Command, ...] = (
     user,
     token,
     tail,
+    trace,
     verify,
     rebuild,
     backup,

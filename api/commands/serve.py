@@ -43,7 +43,7 @@ class Serve(click.Command):
 def serve(host: str | None, port: int | None, data: Path | None) -> None:
     """Take webhooks in and give events out, until SIGTERM."""
     chosen = settings(host=host, port=port, data=data)
-    logs.configure(chosen.log_level, chosen.log_format)
+    logs.configure(chosen.log_level, chosen.log_format, for_good=True)
     listener = bind(chosen)
     bound = evolve(chosen, port=listener.getsockname()[1])
     with exit_codes(), listener:

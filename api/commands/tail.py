@@ -32,10 +32,10 @@ POLL_S = 0.1
 PAGE_EVENTS = 500
 STREAM_CELLS, TYPE_CELLS = 22, 23
 
-_PAGE = """
+_SELECT = """
 SELECT position, recorded_at, stream, conversation, type, version, data,
        correlation_id, causation_id, hash
-FROM events WHERE position > ? ORDER BY position LIMIT ?"""
+FROM events WHERE """
 _EPOCH = "SELECT value FROM meta WHERE name = 'epoch'"
 
 Shown: TypeAlias = Callable[[RecordedEvent, str], str]
@@ -58,8 +58,12 @@ class LogReader:
 
     def after(self, position: int) -> Iterator[RecordedEvent]:
         """The events after a position, up to a page of them, in one read transaction."""
-        for row in self._connection.execute(_PAGE, (position, PAGE_EVENTS)):
-            yield RecordedEvent(*row)
+        yield from self.where("position > ?1", position, PAGE_EVENTS)
+
+    def where(self, condition: str, value: str | int, limit: int) -> list[RecordedEvent]:
+        """The first events of which a condition in SQL holds; ``?1`` in it is ``value``."""
+        sql = f"{_SELECT} {condition} ORDER BY position LIMIT ?2"
+        return [RecordedEvent(*row) for row in self._connection.execute(sql, (value, limit))]
 
     def close(self) -> None:
         """Let the file go."""

@@ -18,7 +18,7 @@ from api.problems import BAD_REQUEST, NOT_FOUND, Problem
 from api.providers import PROVIDERS
 from api.providers.contract import active
 from api.routes import query
-from api.routes.webhooks import accept
+from api.routes.webhooks import accept, answer
 from api.simulator import PLAYS, Simulator
 
 
@@ -37,4 +37,4 @@ async def post_test_message(request: Request, principal: Principal) -> Response:
     body = Simulator(random.Random(), name).next(now_s)  # noqa: S311 - a play
     signed = PROVIDERS[name].sign(body, secrets[0], now_s=now_s)
     headers = {key.lower(): value for key, value in signed.items()}
-    return await accept(house, inbox, headers, body, request.scope["request_id"])
+    return answer(await accept(house, inbox, headers, body, request.scope["request_id"]))

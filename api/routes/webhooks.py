@@ -15,17 +15,23 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from api.house import House
+from api.middleware import OUTCOME
 from api.problems import (
     BODY_TOO_LARGE,
     CHALLENGE_REFUSED,
     ENCODING_NOT_SUPPORTED,
+    LOG_UNAVAILABLE,
     WEBHOOK_REFUSED,
     Problem,
 )
 from api.providers import PROVIDERS
 from api.providers import contract as providers
+from api.tally import tally_of
 from eventstore.draft import Draft, Receipt
-from eventstore.log import wall_clock_us
+from eventstore.log import LogUnavailable, wall_clock_us
+
+TOLD_MAX = 10
+"""Positions in a webhook's log line; the log has all of them under its request id."""
 
 _log = structlog.get_logger()
 
@@ -39,16 +45,30 @@ async def receive(request: Request) -> Response:
     """POST /webhooks/{inbox}: 200 with a receipt per message, once they are durable."""
     house: House = request.state.house
     inbox = request.path_params["inbox"]
-    provider, _ = _judge(house, inbox)
-    _demand_identity(request)
-    body = await _read_body(request, min(provider.body_bytes_max, house.settings.webhook_bytes_max))
-    return await accept(house, inbox, _headers(request), body, request.scope["request_id"])
+    provider, known = _judge(house, inbox)
+    name = provider.name if known else "unknown"
+    webhooks = tally_of(request).webhooks
+    try:
+        _demand_identity(request)
+        body = await _read_body(
+            request, min(provider.body_bytes_max, house.settings.webhook_bytes_max)
+        )
+        told = await accept(house, inbox, _headers(request), body, request.scope["request_id"])
+    except Problem as problem:
+        webhooks[name, problem.kind.name] += 1
+        raise
+    except LogUnavailable:
+        webhooks[name, LOG_UNAVAILABLE.name] += 1
+        raise
+    webhooks[name, "duplicate" if all(receipt.duplicate for receipt in told) else "accepted"] += 1
+    request.scope[OUTCOME] = {"positions": [receipt.position for receipt in told[:TOLD_MAX]]}
+    return answer(told)
 
 
 async def accept(
     house: House, inbox: str, headers: Mapping[str, str], body: bytes, ident: str
-) -> Response:
-    """Verify, parse, append, and only then answer; ``ident`` is the request's id."""
+) -> list[Receipt]:
+    """Verify, parse, append: the receipts to answer with, durable. ``ident``: the request's id."""
     provider, known = _judge(house, inbox)
     now_us = wall_clock_us()
     try:
@@ -57,8 +77,7 @@ async def accept(
         _log.warning("webhook refused", inbox=inbox[:64], bytes=len(body))
         raise Problem(WEBHOOK_REFUSED) from None
     drafts = provider.parse(providers.Request(inbox, headers, body, now_us, ident))
-    receipts = await house.log.append(drafts)
-    return Response(_answer(drafts, receipts), media_type="application/json")
+    return _told(drafts, await house.log.append(drafts))
 
 
 def _judge(house: House, inbox: str) -> tuple[providers.Provider, Sequence[providers.Secret]]:
@@ -96,7 +115,7 @@ def _headers(request: Request) -> Mapping[str, str]:
     return {key.decode("latin-1"): value.decode("latin-1") for key, value in request.headers.raw}
 
 
-def _answer(drafts: Sequence[Draft], receipts: Sequence[Receipt]) -> bytes:
+def _told(drafts: Sequence[Draft], receipts: Sequence[Receipt]) -> list[Receipt]:
     """The receipts of the messages; of the stored webhook itself where there are none.
 
     What we noticed beside them (two ids of one contact) is no concern of the provider's.
@@ -106,15 +125,18 @@ def _answer(drafts: Sequence[Draft], receipts: Sequence[Receipt]) -> bytes:
         for draft, receipt in zip(drafts, receipts, strict=True)
         if draft.event.type.startswith("message.")
     ]
-    told = messages or receipts[:1]
+    return messages or list(receipts[:1])
+
+
+def answer(told: Sequence[Receipt]) -> Response:
+    """What the provider gets: the receipts, and how many of them were known before."""
     duplicates = sum(receipt.duplicate for receipt in told)
-    return orjson.dumps(
-        {
-            "accepted": len(told) - duplicates,
-            "duplicates": duplicates,
-            "receipts": [{"position": r.position, "hash": r.hash.hex()} for r in told],
-        }
-    )
+    body = {
+        "accepted": len(told) - duplicates,
+        "duplicates": duplicates,
+        "receipts": [{"position": r.position, "hash": r.hash.hex()} for r in told],
+    }
+    return Response(orjson.dumps(body), media_type="application/json")
 
 
 async def challenge(request: Request) -> Response:

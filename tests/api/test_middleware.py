@@ -19,6 +19,7 @@ from api import logs
 from api.app import EXCEPTION_HANDLERS
 from api.middleware import SECURITY_HEADERS, Answers, Hosts, host_name
 from api.problems import MEDIA_TYPE, PROBLEMS, Problem
+from api.tally import Tally
 
 
 async def show_id(request: Request) -> Response:
@@ -45,6 +46,7 @@ async def teapot(_: Request) -> Response:
 @pytest.fixture
 def client() -> Iterator[TestClient]:
     """A client of an application with our middleware around four routes."""
+    tally = Tally()
     app = Starlette(
         routes=[
             Route("/id", show_id),
@@ -52,9 +54,13 @@ def client() -> Iterator[TestClient]:
             Route("/refuse/{name}", refuse),
             Route("/teapot", teapot),
         ],
-        middleware=[Middleware(Answers), Middleware(Hosts, allowed=frozenset({"here"}))],
+        middleware=[
+            Middleware(Answers, tally=tally),
+            Middleware(Hosts, allowed=frozenset({"here"})),
+        ],
         exception_handlers=EXCEPTION_HANDLERS,
     )
+    app.state.tally = tally
     with TestClient(app, base_url="http://here", raise_server_exceptions=False) as client:
         yield client
 
@@ -71,6 +77,70 @@ def test_another_request_id_is_replaced_by_a_random_one(client: TestClient, bad:
     first, second = (client.get("/id", headers={"X-Request-ID": bad.encode()}) for _ in range(2))
     assert re.fullmatch(r"[0-9a-f]{32}", first.text)
     assert first.text != second.text
+
+
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+PARENT = f"00-{TRACE}-b7ad6b7169203331-01"
+
+
+def test_a_trace_is_taken_and_continued(client: TestClient) -> None:
+    """The caller's trace is the request's id, and the answer goes on in it with a new span."""
+    answer = client.get("/id", headers={"traceparent": PARENT})
+    assert answer.text == TRACE
+    assert re.fullmatch(rf"00-{TRACE}-[0-9a-f]{{16}}-01", answer.headers["traceparent"])
+    assert answer.headers["traceparent"] != PARENT
+
+
+def test_an_own_id_wins_over_the_trace_and_both_are_in_the_log_lines(
+    client: TestClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever gave an id looks for that; whoever traces looks for the trace."""
+    logs.configure("info", "json")
+    answer = client.get("/teapot", headers={"traceparent": PARENT, "X-Request-ID": "order-1234"})
+    assert answer.headers["x-request-id"] == "order-1234"
+    line = json.loads(capsys.readouterr().err)
+    assert (line["request_id"], line["trace_id"]) == ("order-1234", TRACE)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        PARENT.replace("00-", "ff-"),
+        f"00-{'0' * 32}-b7ad6b7169203331-01",
+        f"00-{TRACE}-{'0' * 16}-01",
+        PARENT.upper(),
+        PARENT[:-1],
+        "",
+    ],
+)
+def test_what_is_no_traceparent_is_not_continued(client: TestClient, bad: str) -> None:
+    """Trace Context 3.2: a header that cannot be read is as none."""
+    answer = client.get("/id", headers={"traceparent": bad})
+    assert TRACE not in answer.text
+    assert "traceparent" not in answer.headers
+
+
+def test_each_requests_end_is_a_line_and_a_count(
+    client: TestClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Method, the route's template, status, duration; never the query string."""
+    logs.configure("debug", "json")
+    for path in ("/refuse/not-found?secret=1", "/nowhere", "/crash"):
+        client.get(path, headers={"Authorization": "Bearer x"})
+    client.request("BREW", "/id")
+    printed = capsys.readouterr().err
+    assert "secret" not in printed
+    ends = [line for line in map(json.loads, printed.splitlines()) if line["event"] == "request"]
+    seen = [(line["route"], line["method"], line["status"]) for line in ends]
+    assert seen == [
+        ("/refuse/{name}", "GET", 404), ("none", "GET", 404), ("/crash", "GET", 500),
+        ("/id", "BREW", 405),
+    ]  # fmt: skip
+    assert all(line["duration_ms"] >= 0 for line in ends)
+    tally: Tally = client.app.state.tally  # type: ignore[attr-defined]
+    assert tally.answers["/id", "other", 405] == 1
+    assert tally.crashes == 1
+    assert tally.seconds["/refuse/{name}"].count == 1
 
 
 @pytest.mark.parametrize("path", ["/id", "/crash", "/refuse/not-found", "/nowhere"])
@@ -152,7 +222,10 @@ def test_a_star_allows_any_host() -> None:
     """For a server behind a proxy that checks it."""
     app = Starlette(
         routes=[Route("/id", show_id)],
-        middleware=[Middleware(Answers), Middleware(Hosts, allowed=frozenset({"*"}))],
+        middleware=[
+            Middleware(Answers, tally=Tally()),
+            Middleware(Hosts, allowed=frozenset({"*"})),
+        ],
     )
     assert TestClient(app, base_url="http://any").get("/id").status_code == 200
 

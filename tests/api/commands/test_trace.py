@@ -1,0 +1,129 @@
+"""``malote trace``: one command finds a webhook's id in log lines, history and acks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from starlette.testclient import TestClient, WebSocketTestSession
+
+from api import logs
+from api.commands.trace import trace
+from tests.api.serving import Place, chat, furnished, order, post, serving
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    """A furnished data folder."""
+    return furnished(tmp_path / "data")
+
+
+def run(place: Place, *words: str) -> Result:
+    """The command in this process."""
+    environment = {"MALOTE_DATA": str(place.folder), "COLUMNS": "200"}
+    return CliRunner().invoke(trace, words, env=environment)
+
+
+def found(place: Place, *words: str) -> list[dict[str, Any]]:
+    """What it found, as a program reads it."""
+    result = run(place, *words, "--json")
+    assert result.exit_code == 0, result.output
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def delivered(place: Place, capsys: pytest.CaptureFixture[str]) -> Path:
+    """An order that otto's desk acknowledged and ana's phone, which may not see it, passed by.
+
+    The answer is the file with the server's log lines.
+    """
+    logs.configure("info", "json")
+    with (
+        serving(place.folder) as client,
+        connected(client, place, "otto") as otto,
+        connected(client, place, "ana") as ana,
+    ):
+        body, headers = order("msg-0001", "hello")
+        post(client, "orders", (body, {**headers, "X-Request-ID": "order-0001"}))
+        post(client, "support", chat("chat-0001"))
+        acknowledge(otto)
+        acknowledge(ana)
+    lines = place.folder.parent / "server.log"
+    lines.write_text(capsys.readouterr().err)
+    return lines
+
+
+@contextmanager
+def connected(client: TestClient, place: Place, user: str) -> Iterator[WebSocketTestSession]:
+    """A live session of a user."""
+    host = {"Host": "localhost"}
+    with client.websocket_connect("/v1/ws", subprotocols=["malote.v1"], headers=host) as socket:
+        hello = {"type": "hello", "token": place.tokens[user], "device": "desk", "cursor": None}
+        socket.send_text(json.dumps(hello))
+        received(socket, "live")
+        yield socket
+
+
+def received(socket: WebSocketTestSession, kind: str) -> dict[str, Any]:
+    """The next frame of this type."""
+    while (frame := socket.receive_json())["type"] != kind:
+        pass
+    found: dict[str, Any] = frame
+    return found
+
+
+def acknowledge(socket: WebSocketTestSession) -> None:
+    """Handle the next events."""
+    cursor = received(socket, "events")["cursor"]
+    socket.send_text(json.dumps({"type": "ack", "cursor": cursor}))
+
+
+@pytest.mark.parametrize("ident", ["order-0001", "msg-0001"])
+def test_one_command_finds_lines_events_and_the_ack(
+    place: Place, capsys: pytest.CaptureFixture[str], ident: str
+) -> None:
+    """By request id or message id; an ack range of somebody who could not see it is none."""
+    lines = delivered(place, capsys)
+    rows = found(place, ident, "--log", str(lines))
+    kinds = [row["found"] for row in rows]
+    assert kinds == ["log line", "event", "event", "delivery.acknowledged"]
+    line, raw, message, ack = rows
+    told = json.loads(line["line"])
+    assert (told["event"], told["status"], told["route"]) == ("request", 200, "/webhooks/{inbox}")
+    assert told["positions"] == [message["position"]]
+    assert (raw["type"], message["type"]) == ("webhook.received", "message.received")
+    assert raw["correlation_id"] == message["correlation_id"] == told["request_id"] == "order-0001"
+    assert message["causation_id"] == raw["position"]
+    assert (ack["position"], ack["device"]) == (message["position"], "otto/desk")
+    assert ack["after_us"] > 0
+
+
+def test_a_position_names_the_request_it_came_with(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A receipt is what a provider has in hand."""
+    delivered(place, capsys)
+    by_id = found(place, "order-0001")
+    assert found(place, str(by_id[-1]["position"])) == by_id
+
+
+def test_a_person_reads_three_parts(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    """Log lines, events, and what became of them, in words."""
+    lines = delivered(place, capsys)
+    text = run(place, "order-0001", "--log", str(lines)).output
+    assert [line for line in text.splitlines() if not line.startswith("  ")] == [
+        "log lines", "events", "what became of it",
+    ]  # fmt: skip
+    assert "acknowledged by otto/desk after" in text
+    assert "ana/" not in text
+
+
+def test_what_nobody_knows_is_said_and_fails(place: Place) -> None:
+    """Exit code 1: a script can tell."""
+    result = run(place, "no-such-id")
+    assert result.exit_code == 1
+    assert "nothing is known of no-such-id" in result.output
