@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 from starlette.testclient import TestClient, WebSocketTestSession
+from starlette.websockets import WebSocketDisconnect
 
 from api import logs
 from api.commands.trace import trace
@@ -66,6 +67,10 @@ def connected(client: TestClient, place: Place, user: str) -> Iterator[WebSocket
         socket.send_text(json.dumps(hello))
         received(socket, "live")
         yield socket
+        # The server ends it: the test client cancels an application that is still at work.
+        socket.send_text("that is no frame")
+        with pytest.raises(WebSocketDisconnect):
+            received(socket, "no such frame")
 
 
 def received(socket: WebSocketTestSession, kind: str) -> dict[str, Any]:
