@@ -4,22 +4,28 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: help demo serve test lint bench mutants lock clean install
+WITH_NODE := web/with-node
+WEB_SOURCES := $(shell find web -type d \( -name node_modules -o -name dist -o -name test \) -prune -o -type f -print)
+
+.PHONY: help demo web serve test lint bench mutants lock clean install
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: .venv/run ## Install Malote into .venv
-demo: .venv/run ## Start a server with a simulated WhatsApp provider, and watch messages travel
+demo: .venv/run inbox ## Start a server with a simulated WhatsApp provider, and watch messages travel
 	@$(BIN)/malote demo
-serve: .venv/run ## Start the server on ./malote-data
+serve: .venv/run inbox ## Start the server on ./malote-data
 	@$(BIN)/malote serve
-test: .venv/dev ## Run all tests
+web: api/static/index.html ## Build the web inbox into api/static
+test: .venv/dev api/static/index.html ## Run all tests
+	$(WITH_NODE) npm run -s test
 	$(BIN)/pytest -n auto $(ARGS)
-lint: .venv/dev ## Check style and types
+lint: .venv/dev web/node_modules/.installed ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(WITH_NODE) npm run -s lint
 bench: .venv/dev ## Measure: append, read, session, codec, HTTP ingest and whole-path fan-out
 	$(BIN)/pytest benchmarks -p no:randomly -p no:xdist --benchmark-columns=median,iqr,rounds -s $(ARGS)
 mutants: .venv/dev ## Break the code in some thirty ways; the simulation must catch each
@@ -31,7 +37,7 @@ lock: ## Pin what pyproject.toml's ranges resolve to today, with hashes
 	.venv-lock/bin/pip-compile -q --upgrade --generate-hashes --no-header --strip-extras --no-emit-options --extra dev -c requirements/run.lock -o requirements/dev.lock pyproject.toml
 	rm -r .venv-lock
 clean: ## Remove what was installed and cached; data folders stay
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks dist
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks dist api/static web/node_modules
 
 .venv/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Malote needs Python 3.11 or newer; say which with: make PYTHON=/path/to/python3.11" >&2; exit 1; }
@@ -48,3 +54,17 @@ clean: ## Remove what was installed and cached; data folders stay
 	@echo "Installing what the tests need into .venv (once) …"
 	@$(BIN)/pip -q --disable-pip-version-check install --require-hashes -r requirements/dev.lock
 	@touch $@
+
+# What the browser runs, built once and again when its sources change.
+web/node_modules/.installed: web/package-lock.json web/package.json .venv/python
+	@echo "Installing what builds the web inbox into web/node_modules (once) …"
+	@$(WITH_NODE) npm ci --silent --no-fund --no-audit
+	@touch $@
+api/static/index.html: web/node_modules/.installed $(WEB_SOURCES)
+	@echo "Building the web inbox …"
+	@$(WITH_NODE) npm run -s build -- --logLevel warn
+	@touch $@
+# The server does without it, and says so; a demo on a machine without network still runs.
+.PHONY: inbox
+inbox:
+	@$(MAKE) --no-print-directory -s api/static/index.html || echo "The web inbox could not be built (see above); going on without it." >&2
