@@ -16,7 +16,7 @@ from api.auth import ADMINS, ANYONE_INSIDE, WRITERS, only
 from api.control import serve_control
 from api.house import House, State, open_house
 from api.middleware import Answers, Hosts
-from api.routes import conversations, events, health, me, sample, sync, webhooks
+from api.routes import conversations, events, health, me, metrics, sample, sync, webhooks
 from api.routes.inbox import WebInbox
 from api.routes.live import LiveSessions
 from api.settings import Settings
@@ -41,8 +41,10 @@ ROUTES = (
     ),
     Route("/v1/events", only(ANYONE_INSIDE, events.get_events)),
     WebSocketRoute("/v1/ws", LiveSessions()),
+    Route("/v1/metrics/history", only(ADMINS, metrics.get_history)),
     Route("/livez", health.livez),
     Route("/readyz", health.readyz),
+    Route("/metrics", metrics.get_metrics),
 )
 
 EXCEPTION_HANDLERS = {

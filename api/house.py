@@ -10,6 +10,7 @@ import asyncio
 import secrets
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from functools import partial
@@ -156,6 +157,8 @@ class House:
     """What ``/v1/me`` names beside the usual; the demo's cable, so far."""
 
     stopping: asyncio.Event = field(factory=asyncio.Event)
+    recorded: Counter[str] = field(factory=Counter)
+    """Events by type, since this process started."""
 
     @property
     def log(self) -> EventLog:
@@ -248,6 +251,7 @@ def _wire(house: House) -> None:
     def committed(events: Sequence[RecordedEvent]) -> None:
         house.projector.wake()
         house.hub.committed(events)
+        house.recorded.update(event.type for event in events)
 
     def access_changed(_: Access) -> None:
         house.hub.regrant(house.gate.judge_again)

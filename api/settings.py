@@ -168,6 +168,12 @@ class Settings:
         return frozenset({*_LOOPBACK, f"[{named}]" if ":" in named else named, self.host.lower()})
 
 
+def is_loopback_url(url: str) -> bool:
+    """Whether a URL names this machine only."""
+    name = urlsplit(url).hostname or ""
+    return name in {"localhost", "127.0.0.1", "::1"}
+
+
 def load(**overrides: Any) -> Settings:
     """The settings from the environment; ``overrides`` win, None among them means absent.
 

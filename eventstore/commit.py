@@ -22,7 +22,7 @@ from contextlib import suppress
 from enum import Enum, auto
 from pathlib import Path
 
-from attrs import frozen
+from attrs import Factory, define, frozen
 
 from eventstore import reader
 from eventstore.apply import Applied, Head, apply, keys_of, keys_of_repeats, order
@@ -30,6 +30,7 @@ from eventstore.chain import SALT_BYTES
 from eventstore.connection import is_corrupt
 from eventstore.events import RecordedEvent
 from eventstore.folder import make_private
+from eventstore.histogram import Histogram
 from eventstore.limits import Limits
 from eventstore.recheck import ChainBroken
 from eventstore.waiting import Queue, Waiting
@@ -39,6 +40,7 @@ logger = logging.getLogger(__name__)
 
 _REOPEN_PAUSE_S = 0.05
 _REOPEN_PAUSE_MAX_S = 5.0
+GROUP_SIZES = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000)
 
 
 class LogUnavailable(Exception):
@@ -78,6 +80,15 @@ class Source:
     limits: Limits
 
 
+@define
+class CommitFigures:
+    """What committing came to since this process started."""
+
+    seconds: Histogram = Factory(Histogram)
+    events: Histogram = Factory(lambda: Histogram(GROUP_SIZES))
+    failures: int = 0
+
+
 class Committer:
     """Takes groups off the queue, makes them durable, then announces and answers them.
 
@@ -93,6 +104,7 @@ class Committer:
         self._writer: Writer | None = None
         self._closing = asyncio.Event()
         self.head = Head()
+        self.figures = CommitFigures()
         self.state = State.REOPENING
         self.halted_because = ""
 
@@ -131,6 +143,7 @@ class Committer:
                 await self._stop_and_reopen(group, error)
 
     async def _write(self, group: Sequence[Waiting]) -> Applied:
+        began = asyncio.get_running_loop().time()
         now = self._source.clock()
         entropy = memoryview(os.urandom(SALT_BYTES * sum(len(append.drafts) for append in group)))
         appends = []
@@ -143,6 +156,8 @@ class Committer:
             known |= await self._live_writer.known(repeats)
         applied = apply(self.head, appends, known)
         await self._live_writer.commit(applied)
+        self.figures.seconds.observe(asyncio.get_running_loop().time() - began)
+        self.figures.events.observe(len(applied.events))
         return applied
 
     def _conclude(self, group: Sequence[Waiting], applied: Applied) -> None:
@@ -159,6 +174,7 @@ class Committer:
     async def _stop_and_reopen(self, group: Sequence[Waiting], error: Exception) -> None:
         """After this the log writes again, has halted, or is closing."""
         logger.error("write failed, its outcome is unknown: %s", error)
+        self.figures.failures += 1
         self.state = State.REOPENING
         if is_corrupt(error):
             self.halt(error)

@@ -21,7 +21,7 @@ from eventstore.apply import Head
 from eventstore.backup import restore
 from eventstore.chain import GENESIS
 from eventstore.codec import encode
-from eventstore.commit import Committer, LogHalted, LogUnavailable, Source, State
+from eventstore.commit import CommitFigures, Committer, LogHalted, LogUnavailable, Source, State
 from eventstore.connection import Fetch, Readers, is_corrupt
 from eventstore.cursor import Cursor
 from eventstore.draft import Draft, Receipt
@@ -153,6 +153,21 @@ class EventLog:
     def writable(self) -> bool:
         """Whether appends are taken: not while reopening after a failed write, nor once halted."""
         return self._committer.state is State.WRITING
+
+    @property
+    def figures(self) -> CommitFigures:
+        """What committing came to since this process started."""
+        return self._committer.figures
+
+    @property
+    def waiting(self) -> int:
+        """How many drafts wait to be committed."""
+        return len(self._queue)
+
+    @property
+    def disk_reserve(self) -> int:
+        """How many bytes must stay free, or nothing is appended (G15)."""
+        return self._limits.disk_reserve_bytes
 
     # --- writing ---
 

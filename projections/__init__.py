@@ -5,6 +5,7 @@ from projections.connections import CONNECTIONS
 from projections.conversations import CONVERSATIONS
 from projections.deliveries import DELIVERIES
 from projections.messages import MESSAGES
+from projections.metrics import METRICS
 from projections.projection import Projection
 from projections.search import SEARCH
 
@@ -14,6 +15,7 @@ PROJECTIONS: tuple[Projection, ...] = (
     SEARCH,
     DELIVERIES,
     CONNECTIONS,
+    METRICS,
     ACCESS,
 )
 """All of them. A new projection is one file and one entry here."""

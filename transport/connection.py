@@ -141,6 +141,11 @@ class Connection:
         sent, scanned = self.session.last_sent.position, self.scanned
         return sent if sent > scanned else scanned  # noqa: FURB136 - max() is a call, this is hot
 
+    @property
+    def outstanding(self) -> bool:
+        """Whether there is something that the device has not handled yet."""
+        return self.session.in_flight[0] > 0 or self.read_after < self.audience.newest
+
     # --- from the socket -----------------------------------------------------------------------
 
     def received(self, text: bytes) -> None:

@@ -92,7 +92,8 @@ class Hub:
         self._clock = clock
         self._monotonic = monotonic
         self._random = rand
-        self._recorder = Recorder(log, limits.records_max)
+        self._recorder = Recorder(log, limits.records_max, clock)
+        self.figures = self._recorder.figures
         self.doors = Doorkeeper(limits.doors)
         self.fell_behind = 0
         self._side = HubSide(
@@ -238,6 +239,7 @@ class Hub:
             if inbox is not None
         }
         self._newest.update(newest)
+        self.figures.committed(events[-1].position, events[-1].recorded_at)
         first = events[0].position
         for audience in list(self._audiences.values()):
             if not audience.inboxes.isdisjoint(newest):
@@ -352,11 +354,12 @@ class Hub:
     def tick(self) -> None:
         """Let every connection do what is due: heartbeats, acks, the token's end."""
         now, time_us = self._monotonic(), self._clock()
-        for connection in self.connections:
-            try:
-                self._tick(connection, now, time_us)
-            except Exception:
-                self._drop(connection)  # as after a commit: one broken session is one session
+        with self.figures.coalesced():
+            for connection in self.connections:
+                try:
+                    self._tick(connection, now, time_us)
+                except Exception:
+                    self._drop(connection)  # as after a commit: one broken session is one session
 
     def _tick(self, connection: Connection, now: float, time_us: int) -> None:
         expires = connection.grant.expires_at_us

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from eventstore.codec import encode
 from eventstore.draft import Draft
 from eventstore.events import Event
-from eventstore.log import EventLog, LogUnavailable
+from eventstore.log import EventLog, LogUnavailable, wall_clock_us
+from transport.figures import DeliveryFigures
 from transport.outbox import Outbox
 
 logger = logging.getLogger(__name__)
@@ -22,8 +23,15 @@ _PAGE = 500
 class Recorder:
     """Appends to the log, many sessions' events at once, and again when the log was away."""
 
-    def __init__(self, log: EventLog, records_max: int = RECORDS_MAX) -> None:
+    def __init__(
+        self,
+        log: EventLog,
+        records_max: int = RECORDS_MAX,
+        clock: Callable[[], int] = wall_clock_us,
+    ) -> None:
+        self.figures = DeliveryFigures()
         self._log = log
+        self._clock = clock
         self._outbox = Outbox(records_max)
         self._wanted = asyncio.Event()
         self._waiting: list[asyncio.Future[None]] = []
@@ -36,6 +44,7 @@ class Recorder:
 
     def record(self, stream: str, event: Event) -> None:
         """Take an event; it is appended soon, in order."""
+        self.figures.recorded(event, self._clock())
         self._outbox.add(stream, event)
         self._wanted.set()
 

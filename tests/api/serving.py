@@ -63,10 +63,15 @@ def furnished(folder: Path) -> Place:
 
 
 @contextmanager
-def serving(folder: Path, **settings: Any) -> Iterator[TestClient]:
-    """A client of an application on this folder; its lifespan runs."""
+def serving(folder: Path, *, address: str = "192.0.2.7", **settings: Any) -> Iterator[TestClient]:
+    """A client, at this address, of an application on this folder; its lifespan runs."""
     app = create_app(Settings(data=folder, **settings))
-    with TestClient(app, base_url="http://localhost", raise_server_exceptions=False) as client:
+    with TestClient(
+        app,
+        base_url="http://localhost",
+        raise_server_exceptions=False,
+        client=(address, 50_000),
+    ) as client:
         yield client
 
 
