@@ -40,6 +40,7 @@ from transport.websocket import WebSocketEndpoint, websocket_endpoint
 RELEASE = version("malote")
 PROJECTIONS_FILE = "projections.db"
 PROGRESS_EVERY_S = 1.0
+PROJECTIONS_BEHIND_MAX = 5_000
 FLOOR_WAIT_S = 5.0
 
 _log = structlog.get_logger()
@@ -59,7 +60,7 @@ class Records:
         Raises :class:`projections.projector.ProjectionsBehind` where they do not get on; the drafts
         are durable all the same.
         """
-        receipts = await self.log.append(drafts)
+        receipts = await self.log.append(drafts, from_reserve=True)
         await self.projector.wait_for(max(receipt.position for receipt in receipts))
         return receipts
 
@@ -179,6 +180,17 @@ class House:
             found["log"] = "takes no events"
         return found
 
+    def worries(self) -> dict[str, str]:
+        """What needs a person although the server goes on, by part."""
+        found = {}
+        if self.log.disk_is_low:
+            found["disk"] = "below the reserve"
+        if self.projector.trouble is not None:
+            found["projections"] = "do not get on"
+        elif self.log.head.position - self.projector.position > PROJECTIONS_BEHIND_MAX:
+            found["projections"] = "behind"
+        return found
+
     async def retire(self) -> None:
         """Begin to go: not ready, streams end, sessions are told 1012. Safe to call twice."""
         if not self.stopping.is_set():
@@ -214,13 +226,17 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         house = House(settings, records, hub, gate, sessions, tasks, boot)
         _wire(house)
         tasks.start("hub", hub.run)
-        await records.log.append([Draft("system", ServerStarted(boot=boot, release=RELEASE))])
+        await records.log.append(
+            [Draft("system", ServerStarted(boot=boot, release=RELEASE))], from_reserve=True
+        )
         try:
             yield house
         finally:
             await house.retire()
             with suppress(LogUnavailable):  # the next start closes this boot's sessions anyway
-                await records.log.append([Draft("system", ServerStopped(boot=boot))])
+                await records.log.append(
+                    [Draft("system", ServerStopped(boot=boot))], from_reserve=True
+                )
 
 
 def limits_of(settings: Settings) -> Limits:

@@ -12,7 +12,7 @@ class Limits:
     """What the log holds at most, in drafts, events and bytes.
 
     ``recheck_links`` is how much of the chain is checked at open and after a failed write;
-    ``disk_reserve_bytes`` must stay free or nothing is appended (G15).
+    ``disk_reserve_bytes`` must stay free or no webhook is taken (G15).
     """
 
     group_drafts_max: int = 1_000

@@ -47,6 +47,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 P = ParamSpec("P")
 
+DISK_RETRY_S = 5.0
 _DISK_ASKED_EVERY_S = 1.0
 _PRIMING_PAGE = 1_000
 
@@ -74,7 +75,7 @@ class EventLog:
         )
         self._committer = Committer(source, self._queue, self._committed)
         self._disk_asked_at = float("-inf")
-        self._disk_is_low = False
+        self._disk_free_bytes = 0
         self._resources = AsyncExitStack()
 
     @classmethod
@@ -169,17 +170,24 @@ class EventLog:
         """How many bytes must stay free, or nothing is appended (G15)."""
         return self._limits.disk_reserve_bytes
 
+    @property
+    def disk_is_low(self) -> bool:
+        """Whether that is not so just now."""
+        return self._disk_free() < self.disk_reserve
+
     # --- writing ---
 
-    async def append(self, drafts: Sequence[Draft]) -> list[Receipt]:
+    async def append(self, drafts: Sequence[Draft], *, from_reserve: bool = False) -> list[Receipt]:
         """Record the drafts, all or none; return when they are durable, with a receipt for each.
 
+        ``from_reserve`` is for what keeps the rest going on a full disk: acks, connections, who may
+        see what. It may use three quarters of the reserve that stops everybody else (G15).
         A caller that is cancelled may find its drafts in the log all the same (G3). Raises
         ValueError for a ``cause`` that is no earlier draft, TypeError for data that is not JSON,
         LogUnavailable.
         """
         append = self._prepare(drafts)
-        refusal = self._committer.refusal() or self._refusal_for_disk()
+        refusal = self._committer.refusal() or self._refusal_for_disk(from_reserve)
         if refusal is not None:
             raise refusal
         if not drafts:
@@ -197,13 +205,19 @@ class EventLog:
         receipts = asyncio.get_running_loop().create_future()
         return Waiting(drafts, data, sum(map(len, data)), receipts)
 
-    def _refusal_for_disk(self) -> LogUnavailable | None:
+    def _refusal_for_disk(self, from_reserve: bool) -> LogUnavailable | None:
         """G15: below the reserve nothing is taken, and again as soon as there is space."""
+        least = self.disk_reserve // 4 if from_reserve else self.disk_reserve
+        if self._disk_free() >= least:
+            return None
+        return LogUnavailable("the disk is full", retry_after_s=DISK_RETRY_S)
+
+    def _disk_free(self) -> int:
         now = asyncio.get_running_loop().time()
         if now - self._disk_asked_at >= _DISK_ASKED_EVERY_S:
             self._disk_asked_at = now
-            self._disk_is_low = free_bytes(self.folder) < self._limits.disk_reserve_bytes
-        return LogUnavailable("the disk is full", retry_after_s=10.0) if self._disk_is_low else None
+            self._disk_free_bytes = free_bytes(self.folder)
+        return self._disk_free_bytes
 
     def _committed(self, events: list[RecordedEvent]) -> None:
         self.tail.extend(events)

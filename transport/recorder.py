@@ -87,7 +87,7 @@ class Recorder:
         head = self._log.head.position
         while True:
             try:
-                await self._log.append(batch)
+                await self._log.append(batch, from_reserve=True)
             except LogUnavailable as error:
                 logger.warning("%d session records wait for the log: %s", len(batch), error)
                 await asyncio.sleep(error.retry_after_s)

@@ -63,7 +63,8 @@ class Server:
         command = [str(port) if word == "0" and port else word for word in self.command]
         self.process = subprocess.Popen(
             [sys.executable, *command],
-            env={**os.environ, "MALOTE_DATA": str(self.folder)},
+            # A line a webhook would fill the pipe, which nobody reads, and then the server waits.
+            env={**os.environ, "MALOTE_DATA": str(self.folder), "MALOTE_LOG_LEVEL": "warning"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from api.house import CannotOpen, House, Tasks, open_house, open_records
+from api.house import PROJECTIONS_BEHIND_MAX, CannotOpen, House, Tasks, open_house, open_records
 from api.settings import Settings
 from eventstore.codec import decode_recorded
 from eventstore.events import Event, ServerStarted, ServerStopped
@@ -153,6 +153,36 @@ def test_a_log_that_takes_nothing_is_not_ready(
         assert client.get("/readyz").status_code == 503
 
 
+def test_a_disk_below_the_reserve_is_a_worry_and_keeps_the_server_ready(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading and delivery go on; a balancer that sent everybody away would end them too."""
+    with serving(tmp_path / "data") as client:
+        monkeypatch.setattr(EventLog, "disk_is_low", property(lambda _: True))
+        answer = client.get("/readyz?verbose")
+        assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
+        assert answer.json()["parts"]["disk"] == "below the reserve"
+        assert client.get("/readyz").json() == {"status": "degraded"}
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value", "told"),
+    [
+        ("position", -PROJECTIONS_BEHIND_MAX - 1, "behind"),
+        ("trouble", OSError("full"), "do not get on"),
+    ],
+)
+def test_projections_that_lag_are_a_worry(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, attribute: str, value: object, told: str
+) -> None:
+    """The lists are old; what is delivered is not."""
+    with serving(tmp_path / "data") as client:
+        house: House = client.app_state["house"]
+        monkeypatch.setattr(house.projector, attribute, value)
+        assert client.get("/readyz?verbose").json()["parts"]["projections"] == told
+        assert client.get("/readyz").status_code == 200
+
+
 def test_a_task_that_ends_by_itself_has_failed_and_a_stopped_one_has_not() -> None:
     """They ought to run for as long as the house stands."""
 
@@ -173,5 +203,7 @@ def test_readyz_tells_anyone_only_the_parts(tmp_path: Path) -> None:
         assert isinstance(client, TestClient)
         assert client.get("/readyz?verbose").json() == {
             "status": "ready",
-            "parts": {"server": "ok", "log": "ok", "projector": "ok", "hub": "ok"},
+            "parts": dict.fromkeys(
+                ("server", "log", "projector", "hub", "disk", "projections", "inboxes"), "ok"
+            ),
         }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -258,10 +258,29 @@ def test_below_the_disk_reserve_nothing_is_taken(
             monkeypatch.setattr("eventstore.log._DISK_ASKED_EVERY_S", 0.0)
             with pytest.raises(LogUnavailable) as refused:
                 await log.append([_message("a")])
-            assert refused.value.retry_after_s == 10
+            assert refused.value.retry_after_s <= 10
+            assert log.disk_is_low
             assert await log.read(0, 10) == []
             free = 1000
             assert await log.append([_message("a")])
+            assert not log.disk_is_low
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(("free", "taken"), [(99, True), (25, True), (24, False), (0, False)])
+def test_what_keeps_the_rest_going_may_use_the_reserve(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, taken: bool
+) -> None:
+    """Acks and connections: three quarters of it, so that the rest is left for checkpoints."""
+
+    async def scenario() -> None:
+        async with _opened(tmp_path, Limits(disk_reserve_bytes=100)) as log:
+            monkeypatch.setattr("eventstore.log.free_bytes", lambda _folder: free)
+            with nullcontext() if taken else pytest.raises(LogUnavailable):
+                await log.append([_heartbeat()], from_reserve=True)
+            with pytest.raises(LogUnavailable):
+                await log.append([_message("a")])
 
     asyncio.run(scenario())
 

@@ -921,8 +921,9 @@ class FlakyLog:
         self.head = log.head
         self.read = log.read
 
-    async def append(self, drafts: Sequence[Draft]) -> list[Receipt]:
+    async def append(self, drafts: Sequence[Draft], *, from_reserve: bool = False) -> list[Receipt]:
         """Store, or not, and fail as often as told."""
+        assert from_reserve, "a full disk must not keep anybody from connecting"
         if not self._failures:
             return await self._log.append(drafts)
         if self._failures.pop(0):
