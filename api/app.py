@@ -16,7 +16,7 @@ from api.auth import ADMINS, ANYONE_INSIDE, WRITERS, only
 from api.control import serve_control
 from api.house import House, State, open_house
 from api.middleware import Answers, Hosts
-from api.routes import conversations, events, health, me, metrics, sample, sync, webhooks
+from api.routes import conversations, debug, events, health, me, metrics, sample, sync, webhooks
 from api.routes.inbox import WebInbox
 from api.routes.live import LiveSessions
 from api.settings import Settings
@@ -42,6 +42,9 @@ ROUTES = (
     Route("/v1/events", only(ANYONE_INSIDE, events.get_events)),
     WebSocketRoute("/v1/ws", LiveSessions()),
     Route("/v1/metrics/history", only(ADMINS, metrics.get_history)),
+    Route("/debug/connections", only(ADMINS, debug.get_connections)),
+    Route("/debug/deliveries", only(ADMINS, debug.get_deliveries)),
+    Route("/debug/config", only(ADMINS, debug.get_config)),
     Route("/livez", health.livez),
     Route("/readyz", health.readyz),
     Route("/metrics", metrics.get_metrics),

@@ -43,6 +43,14 @@ async def call(folder: Path, action: str, **args: Any) -> Any:
     return _result(await _ask(connection, orjson.dumps({"action": action, "args": args})))
 
 
+def runs(folder: Path) -> bool:
+    """Whether a server listens on this folder's socket."""
+    connection = _connect(folder)
+    if connection is not None:
+        connection.close()
+    return connection is not None
+
+
 @contextmanager
 def _shown_or_refused() -> Iterator[None]:
     try:

@@ -203,11 +203,24 @@ def described(environment: Mapping[str, str] = os.environ) -> list[tuple[str, st
     rows = []
     for attribute in fields(Settings):
         name = f"{PREFIX}{attribute.name.upper()}"
-        shown = environment.get(name, attribute.default)
-        if attribute.name in _SECRETS:
-            shown = "***" if shown else ""
-        rows.append((name, _shown(shown), attribute.metadata["typed-settings"]["help"]))
+        shown = _masked(attribute.name, environment.get(name, attribute.default))
+        rows.append((name, shown, attribute.metadata["typed-settings"]["help"]))
     return rows
+
+
+def in_force(settings: Settings) -> dict[str, str]:
+    """Each setting's variable and the value that counts, whatever it came from; no secret."""
+    return {
+        f"{PREFIX}{attribute.name.upper()}": _masked(attribute.name, value)
+        for attribute in fields(Settings)
+        for value in [getattr(settings, attribute.name)]
+    }
+
+
+def _masked(name: str, value: Any) -> str:
+    if name in _SECRETS:
+        return "***" if value else ""
+    return _shown(value)
 
 
 _SECRETS = frozenset({"jwt_secret"})

@@ -7,6 +7,7 @@ import click
 from api import logs
 from api.commands.backup import backup, restore
 from api.commands.demo import demo
+from api.commands.doctor import doctor
 from api.commands.inbox import inbox
 from api.commands.rebuild import rebuild
 from api.commands.serve import serve
@@ -31,6 +32,7 @@ COMMANDS: tuple[click.Command, ...] = (
     backup,
     restore,
     simulate,
+    doctor,
 )
 
 

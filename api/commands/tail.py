@@ -1,8 +1,4 @@
-"""``malote tail``: the log, one event a line, beside a running server or without one.
-
-It reads the file through a connection of its own that can change nothing, so it needs neither the
-folder's lock nor the server's help.
-"""
+"""``malote tail``: the log, one event a line, beside a running server or without one."""
 
 from __future__ import annotations
 
@@ -10,10 +6,9 @@ import os
 import sqlite3
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TypeAlias
 
 import click
@@ -23,51 +18,16 @@ from rich.console import Console
 from rich.text import Text
 
 from api.commands.asking import CannotStart, data_folder
+from api.log_reader import LogReader
 from api.terminal import fit, one_line, summary
 from eventstore.codec import EventUnknown, decode_recorded, encode_recorded
 from eventstore.events import RecordedEvent
-from eventstore.folder import log_path
 
 POLL_S = 0.1
-PAGE_EVENTS = 500
 STREAM_CELLS, TYPE_CELLS = 22, 23
-
-_SELECT = """
-SELECT position, recorded_at, stream, conversation, type, version, data,
-       correlation_id, causation_id, hash
-FROM events WHERE """
-_EPOCH = "SELECT value FROM meta WHERE name = 'epoch'"
 
 Shown: TypeAlias = Callable[[RecordedEvent, str], str]
 """An event and the log's epoch to a line without its end."""
-
-
-class LogReader:
-    """A log file opened for reading only; close it."""
-
-    def __init__(self, folder: Path) -> None:
-        """Raises ``sqlite3.OperationalError`` where there is no log to read."""
-        uri = f"{log_path(folder).resolve().as_uri()}?mode=ro"
-        self._connection = sqlite3.connect(uri, uri=True, isolation_level=None)
-        try:
-            self._connection.execute("PRAGMA query_only = ON")
-            ((self.epoch,),) = self._connection.execute(_EPOCH).fetchall()
-        except (sqlite3.Error, ValueError):
-            self._connection.close()
-            raise
-
-    def after(self, position: int) -> Iterator[RecordedEvent]:
-        """The events after a position, up to a page of them, in one read transaction."""
-        yield from self.where("position > ?1", position, PAGE_EVENTS)
-
-    def where(self, condition: str, value: str | int, limit: int) -> list[RecordedEvent]:
-        """The first events of which a condition in SQL holds; ``?1`` in it is ``value``."""
-        sql = f"{_SELECT} {condition} ORDER BY position LIMIT ?2"
-        return [RecordedEvent(*row) for row in self._connection.execute(sql, (value, limit))]
-
-    def close(self) -> None:
-        """Let the file go."""
-        self._connection.close()
 
 
 @click.command()
@@ -95,7 +55,7 @@ def _copy(reader: LogReader, after: int, follow: bool, shown: Shown) -> None:
         for event in reader.after(after):
             sys.stdout.write(shown(event, reader.epoch) + "\n")
             after, found = event.position, found + 1
-        if found == PAGE_EVENTS:
+        if found:
             continue
         sys.stdout.flush()
         if not follow:

@@ -1,6 +1,6 @@
 """``malote trace``: one webhook, found again in log lines, in the history, and in what came of it.
 
-It reads the log as :mod:`api.commands.tail` does: beside a running server, or without one.
+It works beside a running server or without one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from rich.console import Console
 from rich.text import Text
 
 from api.commands.asking import CannotStart, Failed, data_folder
-from api.commands.tail import LogReader, columns
+from api.commands.tail import columns
+from api.log_reader import LogReader
 from api.terminal import one_line
 from eventstore.codec import decode_recorded, encode_recorded
 from eventstore.events import DeliveryAcknowledged, DeliveryParked, RecordedEvent

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from api.commands.tail import LogReader, tail
+from api.commands.tail import tail
+from api.log_reader import LogReader
 from eventstore.draft import Draft
 from eventstore.events import Contact, Event, MessageReceived, ServerStarted, Text
 from eventstore.log import EventLog
