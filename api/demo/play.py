@@ -95,8 +95,8 @@ async def play(
 
 def _explained(url: str) -> Sequence[str]:
     return (
-        f"There is no page behind it yet. The token opens the API for a day, as `{VISITOR}`:",
-        f'curl -H "Authorization: Bearer mlt_…" {url}/v1/conversations',
+        "Open it: the inbox, as these messages reach it. Pull its cable and watch it recover.",
+        f"The token opens the API too, for a day, as `{VISITOR}`: {url}/v1/conversations",
     )
 
 

@@ -13,6 +13,7 @@ from attrs import frozen
 
 from api import actions
 from api.app import create_app
+from api.demo.cable import OFFER, Cable
 from api.house import House, Records, open_house
 from api.providers import Secret
 from api.providers.contract import active
@@ -47,7 +48,10 @@ class DemoServer(uvicorn.Server):
 async def serving(listener: socket.socket, chosen: Settings) -> AsyncIterator[House]:
     """The server, answering; on leaving it retires its sessions and closes the log."""
     async with open_house(chosen) as house:
-        config = uvicorn_config(create_app(chosen, house), timeout_graceful_shutdown=2)
+        cable = Cable(house.hub)
+        house.offers = (OFFER,)
+        app = cable.around(create_app(chosen, house, more=[cable.route]))
+        config = uvicorn_config(app, timeout_graceful_shutdown=2)
         server = DemoServer(config, house)
         task = asyncio.create_task(server.serve(sockets=[listener]))
         try:

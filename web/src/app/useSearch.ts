@@ -1,0 +1,93 @@
+import { useEffect, useState } from "react";
+import type { Conversation, InboxStore, Problem } from "../model";
+import { ProblemError, UNREACHABLE } from "../model";
+import { type Found, search } from "./server";
+
+const PAUSE_MS = 150;
+
+export interface SearchState {
+  /** Null: nothing is looked for. */
+  readonly ids: readonly string[] | null;
+  readonly found: ReadonlyMap<string, { readonly row: Conversation; readonly text: string | null }>;
+  readonly running: boolean;
+  /** The server could not be asked; these are the conversations this browser holds. */
+  readonly local: boolean;
+  readonly problem: Problem | null;
+}
+
+const NOTHING: SearchState = {
+  ids: null,
+  found: new Map(),
+  running: false,
+  local: false,
+  problem: null,
+};
+
+/** Asks the server once typing pauses; without it, looks through what is here. */
+export function useSearch(store: InboxStore, typed: string, inbox: string | null): SearchState {
+  const q = typed.trim();
+  const [state, setState] = useState(NOTHING);
+  useEffect(() => {
+    if (q === "") {
+      setState(NOTHING);
+      return;
+    }
+    setState((before) => ({ ...before, running: true }));
+    const stop = new AbortController();
+    const timer = setTimeout(
+      () => void look(store, q, inbox, stop.signal).then(setState, ignore),
+      PAUSE_MS,
+    );
+    return () => {
+      clearTimeout(timer);
+      stop.abort();
+    };
+  }, [store, q, inbox]);
+  return q === "" ? NOTHING : state;
+}
+
+/** A search that was given up for a newer one ends in its abort, and nowhere else. */
+function ignore(reason: unknown): void {
+  if (!(reason instanceof DOMException)) throw reason;
+}
+
+async function look(
+  store: InboxStore,
+  q: string,
+  inbox: string | null,
+  signal: AbortSignal,
+): Promise<SearchState> {
+  try {
+    return found(await search(store.getToken() ?? "", q, inbox, signal));
+  } catch (trouble) {
+    if (!(trouble instanceof ProblemError)) throw trouble;
+    const local = trouble.problem.type === UNREACHABLE;
+    const rows = local ? held(store, q, inbox) : [];
+    return { ...found(rows), local, problem: local ? null : trouble.problem };
+  }
+}
+
+function found(rows: readonly (Found | Conversation)[]): SearchState {
+  const hits = rows.map(
+    (row) => [row.id, { row, text: "match" in row ? (row.match?.text ?? null) : null }] as const,
+  );
+  return { ...NOTHING, ids: rows.map(({ id }) => id), found: new Map(hits) };
+}
+
+/** The conversations in this browser whose name or last message has all the words. */
+function held(store: InboxStore, q: string, inbox: string | null): Conversation[] {
+  const words = plain(q).split(/\s+/);
+  return store
+    .getSnapshot()
+    .conversations.map((id) => store.getConversation(id))
+    .filter((row) => row !== undefined)
+    .filter((row) => {
+      const { name, phone, username } = row.contact;
+      const text = plain([name, phone, username, row.last.text].join("\n"));
+      return (inbox === null || row.inbox === inbox) && words.every((word) => text.includes(word));
+    });
+}
+
+/** Lower case and without accents, as the server looks. */
+export const plain = (text: string): string =>
+  text.toLowerCase().normalize("NFKD").replace(/\p{M}/gu, "");

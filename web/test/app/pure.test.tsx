@@ -1,0 +1,179 @@
+// The parts of the interface that are functions: what is shown where, and in which words.
+
+import { render } from "@testing-library/react";
+import { describe, expect, it } from "vitest";
+import { initials } from "../../src/app/Avatar";
+import { standing } from "../../src/app/ConnectionPill";
+import { keyTarget } from "../../src/app/ConversationList";
+import { nameOf, previewOf } from "../../src/app/contact";
+import { Linked, safeUrl } from "../../src/app/Linked";
+import { takeToken } from "../../src/app/signInLink";
+import { linesOf } from "../../src/app/timeline";
+import { short } from "../../src/app/times";
+import { plain } from "../../src/app/useSearch";
+import { scrollFor, visibleRange } from "../../src/app/windowing";
+import { en } from "../../src/app/words/en";
+import { ptBR } from "../../src/app/words/ptBR";
+import { CONNECTION, conversation, message } from "./heldStore";
+
+describe("the login link", () => {
+  it("gives its token once and leaves none in the address", () => {
+    window.history.replaceState(null, "", "/?a=b#token=mlt_1%2F2");
+    expect(takeToken(window.location, window.history)).toBe("mlt_1/2");
+    expect(window.location.href).toMatch(/\/\?a=b$/);
+    expect(takeToken(window.location, window.history)).toBeNull();
+  });
+  it("takes a token that is no percent-encoding as it is", () => {
+    window.history.replaceState(null, "", "/#token=100%");
+    expect(takeToken(window.location, window.history)).toBe("100%");
+  });
+});
+
+describe("links in a text", () => {
+  it("are those of http and https only, and open elsewhere without a way back", () => {
+    const { container } = render(
+      <Linked text="see https://a.example/x?y=1. javascript:alert(1) data:text/html,x" />,
+    );
+    const links = [...container.querySelectorAll("a")];
+    expect(links.map((link) => link.getAttribute("href"))).toEqual(["https://a.example/x?y=1"]);
+    expect(links[0]?.rel).toBe("noopener noreferrer");
+    expect(container.textContent).toBe(
+      "see https://a.example/x?y=1. javascript:alert(1) data:text/html,x",
+    );
+  });
+  it("are text where a body is HTML", () => {
+    const { container } = render(<Linked text={'<img src=x onerror="alert(1)">'} />);
+    expect(container.querySelector("img")).toBeNull();
+    expect(container.textContent).toBe('<img src=x onerror="alert(1)">');
+  });
+  it.each(["javascript:alert(1)", "data:text/html,x", "not a url", "file:///etc/passwd"])(
+    "never lead to %s",
+    (text) => expect(safeUrl(text)).toBeNull(),
+  );
+});
+
+describe("the pill", () => {
+  const told = (changes: object) => standing(en, { ...CONNECTION, ...changes }, 10_000);
+  it("says each state in words of its own", () => {
+    expect(told({}).text).toBe("Live");
+    expect(told({ quality: "poor" }).text).toBe("Slow connection");
+    expect(told({ status: "catching_up", pending: 1280 }).text).toBe("Catching up · 1,280");
+    expect(told({ status: "offline" }).text).toBe("Offline");
+    expect(told({ status: "stopped", stopReason: "revoked" }).text).toBe("Access withdrawn");
+  });
+  it("counts down to the next attempt, and does not speak the count", () => {
+    const waiting = told({ status: "reconnecting", attempt: 3, retryAt: 13_500 });
+    expect(waiting.text).toBe("Reconnecting · attempt 3 · 4 s");
+    expect(waiting.spoken).not.toMatch(/\d/);
+    expect(told({ status: "reconnecting", attempt: 3 }).text).toBe("Reconnecting · attempt 3");
+  });
+});
+
+describe("the list", () => {
+  it("has the rows in view on the page, and some around them", () => {
+    const { first, end } = visibleRange(64 * 25_000, 640, 50_000);
+    expect(first).toBeLessThanOrEqual(25_000);
+    expect(end).toBeGreaterThanOrEqual(25_010);
+    expect(end - first).toBeLessThan(50);
+    expect(visibleRange(0, 640, 3)).toEqual({ first: 0, end: 3 });
+    expect(visibleRange(64 * 100, 640, 3)).toEqual({ first: 3, end: 3 });
+  });
+  it("scrolls only as far as the active row needs", () => {
+    expect(scrollFor(5, 0, 640)).toBeNull();
+    expect(scrollFor(0, 100, 640)).toBe(0);
+    expect(scrollFor(10, 0, 640)).toBe(64);
+  });
+  it("is walked by keys and ends at its ends", () => {
+    const ids = ["a", "b", "c"];
+    expect(keyTarget("ArrowDown", ids, null, 10)).toBe("a");
+    expect(keyTarget("ArrowDown", ids, "c", 10)).toBe("c");
+    expect(keyTarget("ArrowUp", ids, "b", 10)).toBe("a");
+    expect(keyTarget("End", ids, "a", 10)).toBe("c");
+    expect(keyTarget("PageUp", ids, "c", 10)).toBe("a");
+    expect(keyTarget("Enter", ids, "b", 10)).toBe("b");
+    expect(keyTarget("Enter", ids, null, 10)).toBeNull();
+    expect(keyTarget("x", ids, "b", 10)).toBeNull();
+  });
+  it("previews what is no text by its kind, and never what was deleted", () => {
+    const { last } = conversation("c", 1);
+    expect(previewOf(en, { ...last, kind: "image", text: "look" })).toBe("Photo · look");
+    expect(previewOf(ptBR, { ...last, kind: "voice", text: null })).toBe("Mensagem de voz");
+    expect(previewOf(en, { ...last, revoked: true, text: null })).toBe(en.revoked);
+    expect(previewOf(en, { ...last, kind: "unsupported", text: "poll" })).toBe(
+      "Unsupported message",
+    );
+  });
+  it("calls a contact by the best name there is", () => {
+    const row = conversation("c", 1);
+    const nobody = { id: null, name: null, phone: null, username: null };
+    expect(nameOf(en, { ...row, contact: { ...nobody, username: "zoe", phone: "+1" } })).toBe(
+      "@zoe",
+    );
+    expect(nameOf(en, { ...row, contact: nobody })).toBe("Unknown contact");
+  });
+  it("has initials for every kind of name", () => {
+    expect(initials("Ana Maria Prado")).toBe("AP");
+    expect(initials("Élio")).toBe("É");
+    expect(initials("+55 11 95555-0134")).toBe("34");
+    expect(initials("…")).toBe("?");
+  });
+});
+
+describe("times", () => {
+  const now = Date.parse("2026-11-28T14:00:00Z");
+  const ago = (minutes: number) => new Date(now - minutes * 60_000).toISOString();
+  it("are relative under an hour, then the clock, then the date", () => {
+    expect(short(en, ago(0), now)).toBe("now");
+    expect(short(en, ago(5), now)).toBe("5 min");
+    expect(short(en, ago(61), now)).toMatch(/^\d\d:\d\d/);
+    expect(short(en, ago(60 * 24), now)).toBe("Yesterday");
+    expect(short(ptBR, ago(60 * 24), now)).toBe("Ontem");
+    expect(short(en, ago(60 * 24 * 30), now)).toMatch(/^Oct 2\d$/);
+    expect(short(en, ago(60 * 24 * 400), now)).toMatch(/2025$/);
+  });
+});
+
+describe("a conversation", () => {
+  it("is cut by days, and has one line before what is new", () => {
+    const messages = [
+      message(1, { time: "2026-11-26T12:00:00Z" }),
+      message(2, { time: "2026-11-27T12:00:00Z" }),
+      message(3, { time: "2026-11-27T12:01:00Z" }),
+      message(4, { time: "2026-11-27T12:02:00Z", direction: "outbound" }),
+    ];
+    const kinds = linesOf(messages, 2).map((line) => line.kind);
+    expect(kinds).toEqual(["day", "message", "day", "message", "new", "message", "message"]);
+    expect(linesOf(messages, null).some((line) => line.kind === "new")).toBe(false);
+  });
+  it("joins messages of one side within minutes", () => {
+    const joined = linesOf(
+      [
+        message(1),
+        message(2),
+        message(3, { direction: "outbound" }),
+        message(4, { time: "2026-11-28T14:59:00Z", direction: "outbound" }),
+      ],
+      null,
+    ).map((line) => line.kind === "message" && line.joined);
+    expect(joined).toEqual([false, false, true, false, false]);
+  });
+  it("shows a notice as one, whatever its side", () => {
+    const notice = message(1, { content: { type: "notice", kind: "user_changed_number" } });
+    expect(linesOf([notice], null).map((line) => line.kind)).toEqual(["day", "notice"]);
+  });
+});
+
+it("searches without case and accents, as the server does", () => {
+  expect(plain("JOÃO É")).toBe("joao e");
+});
+
+it("has the same words in each language, and none of them empty", () => {
+  const keys = (words: object): string[] =>
+    Object.entries(words).flatMap(([key, value]) =>
+      typeof value === "object" ? keys(value).map((inner) => `${key}.${inner}`) : [key],
+    );
+  expect(keys(ptBR)).toEqual(keys(en));
+  const texts = (words: object): unknown[] =>
+    Object.values(words).flatMap((value) => (typeof value === "object" ? texts(value) : [value]));
+  for (const text of [...texts(en), ...texts(ptBR)]) expect(text).not.toBe("");
+});
