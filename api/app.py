@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import TypeAlias
 
 from starlette.applications import Starlette
@@ -15,7 +16,9 @@ from api import problems
 from api.auth import ADMINS, ANYONE_INSIDE, WRITERS, only
 from api.control import serve_control
 from api.house import House, State, open_house
-from api.middleware import Answers, Hosts
+from api.middleware import AddressLimit, Answers, Hosts
+from api.rate_limits import RateLimits
+from api.refusals import record_refusals
 from api.routes import conversations, debug, events, health, me, metrics, sample, sync, webhooks
 from api.routes.inbox import WebInbox
 from api.routes.live import LiveSessions
@@ -66,31 +69,37 @@ def create_app(
     caller has opened and will close, as ``malote serve`` does in order to fail with one clear line.
     ``more`` are routes beside the usual ones.
     """
-    tally = Tally()
+    tally, limits = Tally(), RateLimits.of(settings)
     app = Starlette(
         routes=(*ROUTES, *WebInbox().routes, *more),
-        middleware=(Middleware(Answers, tally=tally), Middleware(Hosts, allowed=settings.hosts)),
+        middleware=(
+            Middleware(Answers, tally=tally),
+            Middleware(Hosts, allowed=settings.hosts, tally=tally),
+            Middleware(AddressLimit, limits=limits, tally=tally),
+        ),
         exception_handlers=EXCEPTION_HANDLERS,
-        lifespan=_opening(settings) if house is None else _given(house),
+        lifespan=_opening(settings, tally) if house is None else _given(house, tally),
     )
-    app.state.tally = tally
+    app.state.tally, app.state.limits = tally, limits
     app.router.redirect_slashes = False  # a redirected POST would lose its body, or its signature
     return app
 
 
-def _opening(settings: Settings) -> Lifespan:
+def _opening(settings: Settings, tally: Tally) -> Lifespan:
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[State]:
         async with open_house(settings) as house, serve_control(house.records, settings.data):
+            house.tasks.start("refusals", partial(record_refusals, house, tally))
             yield State(house=house)
 
     return lifespan
 
 
-def _given(house: House) -> Lifespan:
+def _given(house: House, tally: Tally) -> Lifespan:
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[State]:
         async with serve_control(house.records, house.settings.data):
+            house.tasks.start("refusals", partial(record_refusals, house, tally))
             yield State(house=house)
 
     return lifespan

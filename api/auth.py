@@ -21,6 +21,7 @@ from starlette.responses import Response
 from api.keyring import Keyring
 from api.names import is_name
 from api.problems import FORBIDDEN, Problem, unauthorized
+from api.rate_limits import RateLimits
 from eventstore.events import Role
 from projections.access import Access
 from transport.frames import CloseCode
@@ -165,6 +166,8 @@ def only(roles: frozenset[Role], handler: Handler) -> Endpoint:
         principal = gate.principal(bearer_token(request))
         if principal is None:
             raise unauthorized()
+        limits: RateLimits = request.app.state.limits
+        limits.check_user(principal.user)
         if principal.role not in roles:
             raise Problem(FORBIDDEN)
         return await handler(request, principal)

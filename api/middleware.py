@@ -2,7 +2,7 @@
 
 The outermost layer is :class:`Answers`: request id, security headers, an answer where the
 application raised, and the record of how each request ended, as a log line and as a count. Inside
-it :class:`Hosts` refuses names that are not ours.
+it :class:`Hosts` refuses names that are not ours, and :class:`AddressLimit` who asks too much.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.problems import HOST_UNKNOWN, INTERNAL, Problem
-from api.tally import NO_ROUTE, Tally
+from api.rate_limits import RateLimits, too_many
+from api.tally import NO_ROUTE, Tally, address_of
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{8,64}", re.ASCII)
 # W3C Trace Context: version, trace, span, flags; a trace or span of zeros is none.
@@ -173,21 +174,43 @@ async def _answer_crash(scope: Scope, receive: Receive, answer: _Answer) -> None
         await Problem(INTERNAL).response(scope["request_id"])(scope, receive, answer.send)
 
 
+class AddressLimit:
+    """Answers 429 to an address that asks for too much; webhooks are for :mod:`api.rate_limits`."""
+
+    def __init__(self, app: ASGIApp, limits: RateLimits, tally: Tally) -> None:
+        self._app = app
+        self._limits = limits
+        self._tally = tally
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        counts = scope["type"] == "http" and not scope["path"].startswith("/webhooks/")
+        address = address_of(scope)
+        if not counts or self._limits.address_allowed(address):
+            await self._app(scope, receive, send)
+            return
+        problem = too_many(self._limits.addresses)
+        self._tally.refused(problem.kind.name, address)
+        await problem.response(scope.get("request_id"))(scope, receive, send)
+
+
 class Hosts:
     """Answers only to its own names: DNS rebinding makes a browser send another one.
 
     Starlette's TrustedHostMiddleware answers in plain text and does not know IPv6 addresses.
     """
 
-    def __init__(self, app: ASGIApp, allowed: frozenset[str]) -> None:
+    def __init__(self, app: ASGIApp, allowed: frozenset[str], tally: Tally) -> None:
         self._app = app
         self._allowed = allowed
+        self._tally = tally
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
         if scope["type"] not in ("http", "websocket") or self._knows(scope):
             await self._app(scope, receive, send)
             return
+        self._tally.refused(HOST_UNKNOWN.name, address_of(scope))
         problem = Problem(HOST_UNKNOWN).response(scope.get("request_id"))
         await problem(scope, receive, send)
 

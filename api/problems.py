@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.tally import address_of, tally_of
 from eventstore.log import LogUnavailable
 
 MEDIA_TYPE = "application/problem+json"
@@ -49,7 +50,9 @@ BODY_TOO_LARGE = ProblemType("body-too-large", 413, "The body is larger than all
 ENCODING_NOT_SUPPORTED = ProblemType(
     "encoding-not-supported", 415, "Bodies are taken without Content-Encoding only"
 )
+TOO_MANY_REQUESTS = ProblemType("too-many-requests", 429, "That is more than one may ask")
 INTERNAL = ProblemType("internal", 500, "Something went wrong here; the fault is ours")
+OVERLOADED = ProblemType("overloaded", 503, "More comes for this inbox than it may get")
 LOG_UNAVAILABLE = ProblemType("log-unavailable", 503, "The log takes no events at the moment")
 
 PROBLEMS = (
@@ -65,9 +68,14 @@ PROBLEMS = (
     CURSOR_OF_ANOTHER_HISTORY,
     BODY_TOO_LARGE,
     ENCODING_NOT_SUPPORTED,
+    TOO_MANY_REQUESTS,
     INTERNAL,
+    OVERLOADED,
     LOG_UNAVAILABLE,
 )
+
+REFUSALS = frozenset({HOST_UNKNOWN, UNAUTHORIZED, WEBHOOK_REFUSED, FORBIDDEN, TOO_MANY_REQUESTS})
+"""Somebody was not let in, or asked too much: counted, and recorded in sums."""
 
 
 class Problem(Exception):
@@ -123,6 +131,8 @@ def _request_id(request: Request) -> str | None:
 async def answer_problem(request: Request, problem: Exception) -> Response:
     """Starlette's exception handler for :class:`Problem`."""
     assert isinstance(problem, Problem)
+    if problem.kind in REFUSALS:
+        tally_of(request).refused(problem.kind.name, address_of(request.scope))
     return problem.response(_request_id(request))
 
 

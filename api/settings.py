@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -54,6 +55,15 @@ def _long_enough(_: Any, attribute: Attribute[Any], value: SecretStr | None) -> 
     # offline from any one token, by anybody who was given one.
     if value is not None and len(value.encode()) < JWT_SECRET_BYTES_MIN:
         raise ValueError(f"{attribute.name} must be at least {JWT_SECRET_BYTES_MIN} bytes")
+
+
+def _networks(_: Any, attribute: Attribute[Any], value: tuple[str, ...]) -> None:
+    for each in value:
+        try:
+            ip_network(each)
+        except ValueError:
+            told = f"{attribute.name} are addresses, or networks like 10.0.0.0/8"
+            raise ValueError(told) from None
 
 
 def _port(_: Any, attribute: Attribute[Any], value: int) -> None:
@@ -131,6 +141,26 @@ class Settings:
         default=7.0,
         validator=_at_least(0.001),
         help="How long events wait for a device; older ones are skipped, and stay in /v1/sync.",
+    )
+    requests_user_per_s: float = option(
+        default=100.0,
+        validator=_at_least(0.1),
+        help="HTTP requests a second of one user, four seconds' worth at once; then 429.",
+    )
+    requests_address_per_s: float = option(
+        default=1_000.0,
+        validator=_at_least(0.1),
+        help="HTTP requests a second from one address, webhooks aside; then 429.",
+    )
+    webhooks_inbox_per_s: float = option(
+        default=5_000.0,
+        validator=_at_least(0.1),
+        help="Authentic webhooks a second of one inbox; then 503, which every provider repeats.",
+    )
+    trusted_proxies: tuple[str, ...] = option(
+        default=(),
+        validator=_networks,
+        help="Addresses or networks whose X-Forwarded-For is believed, comma-separated, exact.",
     )
     shutdown_timeout_s: float = option(
         default=4.0,

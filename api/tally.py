@@ -11,11 +11,13 @@ from collections import Counter
 
 from attrs import Factory, define
 from starlette.requests import Request
+from starlette.types import Scope
 
 from eventstore.histogram import Histogram
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 NO_ROUTE = "none"
+ADDRESSES_MAX = 1_000
 
 
 @define
@@ -34,8 +36,17 @@ class Tally:
     refusals: Counter[str] = Factory(Counter)
     """By name: who was not let in, or asked too much."""
 
+    refused_from: Counter[str] = Factory(Counter)
+    """By address, since the last event about refusals; at most :data:`ADDRESSES_MAX` of them."""
+
     crashes: int = 0
     """Requests that ended with an exception of ours."""
+
+    def refused(self, name: str, address: str) -> None:
+        """Count one refusal."""
+        self.refusals[name] += 1
+        if address in self.refused_from or len(self.refused_from) < ADDRESSES_MAX:
+            self.refused_from[address] += 1
 
     def answered(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count one answer."""
@@ -44,6 +55,12 @@ class Tally:
         if (histogram := self.seconds.get(route)) is None:
             histogram = self.seconds[route] = Histogram()
         histogram.observe(seconds)
+
+
+def address_of(scope: Scope) -> str:
+    """The address a request came from; behind a proxy that is not trusted, the proxy's."""
+    client = scope.get("client")
+    return str(client[0]) if client else "unknown"
 
 
 def tally_of(request: Request) -> Tally:

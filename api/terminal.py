@@ -42,6 +42,7 @@ from eventstore.events import (
     QueueTrimmed,
     Reaction,
     Reply,
+    RequestsRefused,
     ServerStarted,
     ServerStopped,
     SyncServed,
@@ -175,6 +176,8 @@ def _summary(event: Event) -> str:
             return f"{event.token[:8]} for {event.user}"
         case TokenRevoked():
             return event.token[:8]
+        case RequestsRefused():
+            return ", ".join(f"{count} {name}" for name, count in event.counts.items())
         case CheckpointSigned():
             return f"{event.position} by key {event.key_id}"
         case ProjectionRebuilt():

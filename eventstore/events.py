@@ -479,6 +479,20 @@ class TokenRevoked:
 
 
 @frozen
+class RequestsRefused:
+    """What was refused since ``since``: ``counts`` by name, and the addresses most of it came from.
+
+    Gathered over a minute, so that nobody fills the log by being refused.
+    """
+
+    type: ClassVar[str] = "requests.refused"
+    version: ClassVar[int] = 1
+    since: datetime
+    counts: dict[str, int]
+    addresses: dict[str, int] = field(factory=dict)
+
+
+@frozen
 class CheckpointSigned:
     """The log signed its own state: chain ``hash`` at ``position``, hex."""
 
@@ -528,6 +542,7 @@ Event: TypeAlias = (
     | MemberRemoved
     | TokenIssued
     | TokenRevoked
+    | RequestsRefused
     | CheckpointSigned
     | ProjectionRebuilt
 )

@@ -23,6 +23,7 @@ from eventstore.events import (
     MessageStatusChanged,
     QueueTrimmed,
     RecordedEvent,
+    RequestsRefused,
     ServerStarted,
     SyncServed,
     WebhookDuplicated,
@@ -33,11 +34,12 @@ from projections.projection import Microseconds, Projection, Query, Statement, V
 MINUTE_US = 60_000_000
 HOUR_US = 60 * MINUTE_US
 RTT_MS_MAX = 60_000.0
+REFUSED_MAX = 10**9
 
 COUNTS = (
     *("messages", "statuses", "unparsed", "duplicated", "acknowledged", "retried", "parked"),
     *("skipped", "resumed", "fresh", "reset", "disconnected", "pongs", "rtt_us", "missed"),
-    *("synced", "starts"),
+    *("synced", "starts", "refused"),
 )
 """What a minute counts; each is a column, and a step that adds to it."""
 
@@ -87,6 +89,9 @@ def _evolve(recorded: RecordedEvent, event: Event | None) -> Statement | None:
             return _counted("skipped", event.count, at, recorded)
         case SyncServed():
             return _counted("synced", event.count, at, recorded)
+        case RequestsRefused():
+            total = sum(min(max(0, count), REFUSED_MAX) for count in event.counts.values())
+            return Statement("refused", {**at, "by": min(total, REFUSED_MAX)})
     column = _COUNTED_BY_TYPE.get(recorded.type)
     return None if column is None else Statement(column, at)
 
@@ -109,7 +114,7 @@ _COUNTED_BY_TYPE = {
 
 METRICS = Projection(
     name="metrics",
-    version=1,
+    version=2,
     types=frozenset(_COUNTED_BY_TYPE)
     | {
         cls.type
@@ -120,6 +125,7 @@ METRICS = Projection(
             DeliveryAcknowledged,
             QueueTrimmed,
             SyncServed,
+            RequestsRefused,
         )
     },
     tables=_TABLES,
@@ -138,7 +144,8 @@ class Minute:
     ``messages`` and ``statuses`` came from providers, ``unparsed`` and ``duplicated`` are webhooks;
     ``acknowledged``, ``retried``, ``parked`` and ``skipped`` are deliveries; ``resumed``, ``fresh``
     and ``reset`` sessions that began, ``disconnected`` those that ended; ``rtt_us`` is the sum over
-    ``pongs``; ``synced`` events were given by ``/v1/sync``; ``starts`` of the server.
+    ``pongs``; ``synced`` events were given by ``/v1/sync``; ``starts`` of the server;
+    ``refused`` requests and connections.
     """
 
     time: Microseconds
@@ -159,6 +166,7 @@ class Minute:
     missed: int
     synced: int
     starts: int
+    refused: int
 
 
 @frozen

@@ -34,6 +34,7 @@ class Refusal(Enum):
     UNAUTHORIZED = "unauthorized"
     VERSION = "version"
     TOO_FAST = "too_fast"
+    ORIGIN = "origin"
 
 
 BY_CODE: Mapping[int, Refusal] = MappingProxyType(

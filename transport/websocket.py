@@ -15,7 +15,7 @@ from typing import Any
 from eventstore.log import LogUnavailable
 from transport.connection import Admit, Connection, Refused
 from transport.direct import CLOSING_S, DIRECT, WRITE_HIGH_WATER_BYTES, TakeOver
-from transport.doorkeeper import BY_CODE
+from transport.doorkeeper import BY_CODE, Refusal
 from transport.frames import (
     FRAME_BYTES_MAX,
     HELLO_BYTES_MAX,
@@ -63,6 +63,7 @@ class WebSocketEndpoint:
         """Serve one connection."""
         if not self._origins.allows(_headers(scope, b"origin")):
             logger.warning("a WebSocket from a foreign origin was refused")
+            self._hub.doors.refused(Refusal.ORIGIN)
             await send({"type": "websocket.close"})  # before accepting: the server answers 403
             return
         offered = scope.get("subprotocols") or [SUBPROTOCOL]

@@ -71,7 +71,10 @@ def serve_on(listener: socket.socket, chosen: Settings) -> None:
 async def _serve(listener: socket.socket, chosen: Settings) -> None:
     async with open_house(chosen) as house:
         config = uvicorn_config(
-            create_app(chosen, house), timeout_graceful_shutdown=round(chosen.shutdown_timeout_s)
+            create_app(chosen, house),
+            timeout_graceful_shutdown=round(chosen.shutdown_timeout_s),
+            proxy_headers=bool(chosen.trusted_proxies),
+            forwarded_allow_ips=list(chosen.trusted_proxies),
         )
         await Server(config, house).serve(sockets=[listener])
 

@@ -37,4 +37,4 @@ async def post_test_message(request: Request, principal: Principal) -> Response:
     body = Simulator(random.Random(), name).next(now_s)  # noqa: S311 - a play
     signed = PROVIDERS[name].sign(body, secrets[0], now_s=now_s)
     headers = {key.lower(): value for key, value in signed.items()}
-    return answer(await accept(house, inbox, headers, body, request.scope["request_id"]))
+    return answer(await accept(request, inbox, headers, body))

@@ -26,6 +26,7 @@ from api.problems import (
 )
 from api.providers import PROVIDERS
 from api.providers import contract as providers
+from api.rate_limits import RateLimits
 from api.tally import tally_of
 from eventstore.draft import Draft, Receipt
 from eventstore.log import LogUnavailable, wall_clock_us
@@ -53,7 +54,7 @@ async def receive(request: Request) -> Response:
         body = await _read_body(
             request, min(provider.body_bytes_max, house.settings.webhook_bytes_max)
         )
-        told = await accept(house, inbox, _headers(request), body, request.scope["request_id"])
+        told = await accept(request, inbox, _headers(request), body)
     except Problem as problem:
         webhooks[name, problem.kind.name] += 1
         raise
@@ -66,9 +67,12 @@ async def receive(request: Request) -> Response:
 
 
 async def accept(
-    house: House, inbox: str, headers: Mapping[str, str], body: bytes, ident: str
+    request: Request, inbox: str, headers: Mapping[str, str], body: bytes
 ) -> list[Receipt]:
-    """Verify, parse, append: the receipts to answer with, durable. ``ident``: the request's id."""
+    """Verify, parse, append: the receipts to answer with, durable."""
+    house: House = request.state.house
+    limits: RateLimits = request.app.state.limits
+    ident: str = request.scope["request_id"]
     provider, known = _judge(house, inbox)
     now_us = wall_clock_us()
     try:
@@ -76,6 +80,7 @@ async def accept(
     except providers.SignatureInvalid:
         _log.warning("webhook refused", inbox=inbox[:64], bytes=len(body))
         raise Problem(WEBHOOK_REFUSED) from None
+    limits.check_inbox(inbox)
     drafts = provider.parse(providers.Request(inbox, headers, body, now_us, ident))
     return _told(drafts, await house.log.append(drafts))
 

@@ -56,7 +56,7 @@ def client() -> Iterator[TestClient]:
         ],
         middleware=[
             Middleware(Answers, tally=tally),
-            Middleware(Hosts, allowed=frozenset({"here"})),
+            Middleware(Hosts, allowed=frozenset({"here"}), tally=tally),
         ],
         exception_handlers=EXCEPTION_HANDLERS,
     )
@@ -224,7 +224,7 @@ def test_a_star_allows_any_host() -> None:
         routes=[Route("/id", show_id)],
         middleware=[
             Middleware(Answers, tally=Tally()),
-            Middleware(Hosts, allowed=frozenset({"*"})),
+            Middleware(Hosts, allowed=frozenset({"*"}), tally=Tally()),
         ],
     )
     assert TestClient(app, base_url="http://any").get("/id").status_code == 200

@@ -38,6 +38,7 @@ from eventstore.events import (
     QueueTrimmed,
     Reaction,
     Reply,
+    RequestsRefused,
     ServerStarted,
     ServerStopped,
     SharedContact,
@@ -123,6 +124,11 @@ of_system = (
     | st.builds(MemberRemoved, few, st.none() | inboxes)
     | st.builds(TokenIssued, few, few, times)
     | st.builds(TokenRevoked, few)
+    | st.builds(
+        RequestsRefused,
+        st.just(datetime(2026, 11, 22, tzinfo=UTC)),
+        st.dictionaries(few, numbers, max_size=2),
+    )
     | st.builds(CheckpointSigned, numbers, texts, few, texts)
     | st.builds(ProjectionRebuilt, few, numbers, texts)
 )

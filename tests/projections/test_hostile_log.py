@@ -205,7 +205,7 @@ DIGESTS = {
     ("messages", 1): "23714a8cb70740c8",
     ("deliveries", 2): "3ce4a1d3552bc9b9",
     ("connections", 2): "056925510cd975c6",
-    ("metrics", 1): "62fc15889b84ce62",
+    ("metrics", 2): "d38d8d429cbfd68b",
     ("search", 1): "21767fe1cf0db38d",
     ("access", 1): "e50e60f32b634556",
 }
