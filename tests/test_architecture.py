@@ -27,7 +27,15 @@ DOES_IO = {
     },
     "projections": {"projector", "reading", "store"},
     "transport": {
-        *("client", "client_link", "client_socket", "cursor_store", "direct", "http_protocol"),
+        *(
+            "client",
+            "client_inbox",
+            "client_link",
+            "client_socket",
+            "cursor_store",
+            "direct",
+            "http_protocol",
+        ),
         *("hub", "recorder", "server", "websocket", "websocket_protocol"),
     },
 }

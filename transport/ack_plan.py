@@ -42,14 +42,17 @@ class AckPlan:
         self._events += events
         self._bytes += size
 
-    def reset(self) -> None:
-        """Forget what was on the way: its history is over."""
-        self._sent.clear()
-        self._wanted = None
+    def brought(self, cursor: Cursor) -> bool:
+        """Whether this link brought the item of this cursor, and it is not acknowledged yet."""
+        return cursor in self._sent
+
+    def granted(self, window: Window) -> None:
+        """The server's window, which is the smaller one where the two differ."""
+        self._window = window
 
     def want(self, cursor: Cursor) -> None:
         """Acknowledge up to here when due, if it is this link's to acknowledge."""
-        if cursor in self._sent:
+        if self.brought(cursor):
             self._wanted = cursor
 
     @property

@@ -14,7 +14,7 @@ from attrs import frozen
 from eventstore.cursor import Cursor
 from eventstore.events import Event
 from transport.audience import Audience, NotInMemory
-from transport.frames import CloseCode, Error, FrameError, Refresh, decode_client_frame
+from transport.frames import CloseCode, Error, FrameError, Refresh, Refreshed, decode_client_frame
 from transport.page import Packet
 from transport.session import Session, State
 from transport.token_bucket import TokenBucket
@@ -72,6 +72,7 @@ class HubSide:
     wants_disk: Callable[[Connection], None]
     change_grant: Callable[[Connection, Grant], None]
     left: Callable[[Connection], None]
+    expires_in_ms: Callable[[Grant], int | None]
     retry_after_ms: Callable[[], int]
     frame_rate: Callable[[], TokenBucket]
     too_fast: Callable[[], None]
@@ -129,6 +130,11 @@ class Connection:
     def user(self) -> str:
         """Whose connection this is."""
         return self.grant.user
+
+    @property
+    def expires_in_ms(self) -> int | None:
+        """How long the token is good; None without an end."""
+        return self._hub.expires_in_ms(self.grant)
 
     @property
     def stream(self) -> str:
@@ -274,6 +280,7 @@ class Connection:
             return self._complain(refused.reason)
         if grant.user != self.grant.user:
             return self._complain("the token is another user's")
+        self.channel.send([Packet.of(Refreshed(self._hub.expires_in_ms(grant)))])
         return self._hub.change_grant(self, grant)
 
     def _complain(self, reason: str) -> None:

@@ -138,7 +138,7 @@ class Resume:
 
 @frozen
 class Welcome:
-    """The answer to ``hello``: the session is open."""
+    """The answer to ``hello``: the session is open, the token good for ``expires_in_ms``."""
 
     session: str
     user: str
@@ -148,6 +148,14 @@ class Welcome:
     heartbeat: Heartbeat
     window: Window
     resume: Resume
+    expires_in_ms: int | None = None
+
+
+@frozen
+class Refreshed:
+    """The newer token was taken; it is good for so long, None: without an end."""
+
+    expires_in_ms: int | None = None
 
 
 @frozen
@@ -215,7 +223,7 @@ class Bye:
     retry_after_ms: int | None = None
 
 
-ServerFrame: TypeAlias = Welcome | Events | Live | Skipped | Reset | Ping | Error | Bye
+ServerFrame: TypeAlias = Welcome | Events | Live | Skipped | Reset | Ping | Refreshed | Error | Bye
 
 
 def _tag(cls: type[Any]) -> str:

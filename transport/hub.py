@@ -103,6 +103,7 @@ class Hub:
             wants_disk=self._wait_for_disk,
             change_grant=self._change_grant,
             left=self._left,
+            expires_in_ms=self._expires_in_ms,
             retry_after_ms=lambda: int(rand() * RESTART_SPREAD_MS),
             frame_rate=lambda: TokenBucket(limits.frames_per_s, limits.frames_burst, monotonic()),
             too_fast=partial(self.doors.refused, Refusal.TOO_FAST),
@@ -305,6 +306,11 @@ class Hub:
         # "Nothing for this session up to here" was said of the old inboxes.
         connection.scanned = connection.session.last_sent.position
         connection.advance()
+
+    def _expires_in_ms(self, grant: Grant) -> int | None:
+        # A duration, not a time: the client's clock need not agree with ours.
+        end_us = grant.expires_at_us
+        return None if end_us is None else max(0, end_us - self._clock()) // 1000
 
     def _leave_audience(self, connection: Connection) -> None:
         members = self._members[connection.audience]

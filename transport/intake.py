@@ -144,6 +144,11 @@ class Intake:
             self.finished = self.in_hand.cursor
             self.in_hand = None
 
+    @property
+    def can_put_aside(self) -> bool:
+        """Whether this link has brought the event in hand, so that a ``nack`` may name it."""
+        return self.in_hand is not None and self.acks.brought(self.in_hand.cursor)
+
     def put_back(self) -> None:
         """The item in hand, if any, was not handled; it comes again, first."""
         if self.in_hand is not None:

@@ -142,6 +142,7 @@ def greeting(opening: Opening, connection: Connection) -> list[Packet]:
         heartbeat=ANNOUNCED,
         window=opening.window,
         resume=Resume(start.outcome, start.cursor, opening.pending, start.reason),
+        expires_in_ms=connection.expires_in_ms,
     )
     if start.reason is None:
         return [Packet.of(welcome)]

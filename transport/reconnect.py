@@ -18,7 +18,7 @@ RETRY_AFTER_MAX_S = 3600.0
 class Reconnect:
     """Counts attempts that led to nothing; ``random`` returns numbers in [0, 1).
 
-    ``renews_token`` says that each attempt brings a fresh token.
+    ``renews_token`` says that a fresh token can be had.
     """
 
     def __init__(
@@ -32,34 +32,41 @@ class Reconnect:
         self._backoff = backoff
         self._random = random
         self._attempts_max = attempts_max
-        self._renews_token = renews_token
-        self._attempts = 0
+        self.renews_token = renews_token
+        self.attempts = 0
         self._sent_away = False
 
     def attempt(self) -> None:
         """Another one begins."""
-        self._attempts += 1
+        self.attempts += 1
 
     def went_live(self) -> None:
         """The attempt led to something."""
         if not self._sent_away:
-            self._attempts = 0
+            self.attempts = 0
 
-    def delay_s(self, end: LinkEnd, *, held_s: float, welcomed: bool) -> float:
-        """How long to wait after a link that held so long; raise ``Stopped`` if for ever."""
+    def woke(self) -> None:
+        """The machine slept: what failed before says nothing about now."""
+        self.attempts = 0
+
+    def delay_s(self, end: LinkEnd, *, held_s: float, was_good: bool) -> float:
+        """How long to wait after a link that held so long; raise ``Stopped`` if for ever.
+
+        ``was_good`` says that its token had been taken, on this link or before.
+        """
         if held_s >= STEADY_AFTER_S:
-            self._attempts = 0
+            self.attempts = 0
         # Two programs that are one device replace each other after each `live`: whoever was sent
         # away (4000-4499) stays patient until a link holds, or the two would race for ever.
         self._sent_away = 4000 <= end.code <= 4499
         error = stop_reason(end)
-        # 4501 after a welcome: the token was good and has expired meanwhile. A fresh one is tried,
-        # once; if that is refused, there is no welcome before the close.
-        expired = isinstance(error, Unauthorized) and welcomed
-        if error is not None and not (expired and self._renews_token):
+        # 4501 to a token that was good: it has expired meanwhile. A fresh one is tried, once; if
+        # that is refused, it was never good.
+        expired = isinstance(error, Unauthorized) and was_good
+        if error is not None and not (expired and self.renews_token):
             raise error
-        if self._attempts_max is not None and self._attempts >= self._attempts_max:
+        if self._attempts_max is not None and self.attempts >= self._attempts_max:
             raise GaveUp(end.code if end.status is None else end.status, end.reason)
         # Added, not the larger of the two: a thousand who were told the same time come back spread.
         asked_s = min(max(end.retry_after_s, 0.0), RETRY_AFTER_MAX_S)
-        return asked_s + self._backoff.delay_s(self._attempts, self._random())
+        return asked_s + self._backoff.delay_s(self.attempts, self._random())

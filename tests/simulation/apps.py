@@ -151,6 +151,7 @@ class App:
         async with connect(
             "ws://malote", f"mlt_{self.user}", device=self.device, store=store, window=self.window,
             open_socket=self._dial, rng=self.rng.random, on_state=self._on_state,
+            clock=asyncio.get_running_loop().time,
             on_reset=self._on_reset, on_skipped=self._on_skipped,
         ) as inbox:  # fmt: skip
             self.inbox = inbox

@@ -100,11 +100,13 @@ class FakeServer:
         self.acks: list[int] = []
         self.pongs: list[int] = []
         self.refreshed: list[str] = []
+        self.put_aside: list[tuple[int, str]] = []
         self.closed: list[int | None] = []
         self.origins: list[str | None] = []
         self.refuse: Callable[[Request], tuple[int, dict[str, str]] | None] = lambda _: None
         self.on_hello: Callable[[Peer, dict[str, Any]], Any] | None = None
         self.page = 10
+        self.expires_in_ms: int | None = None
         self._peers: list[Peer] = []
         self._moved = asyncio.Event()
         self._server: Server | None = None
@@ -211,10 +213,13 @@ class FakeServer:
                 self.acks.append(position)
                 peer.in_flight = [p for p in peer.in_flight if p > position]
                 await self._deliver(peer)
+            case "nack":
+                self.put_aside.append((frame["position"], frame["reason"]))
             case "pong":
                 self.pongs.append(frame["id"])
             case "refresh":
                 self.refreshed.append(frame["token"])
+                await peer.send({"type": "refreshed", "expires_in_ms": self.expires_in_ms})
 
     async def greet(self, peer: Peer, hello: dict[str, Any]) -> None:
         """Welcome a client and send what it has not got."""
@@ -223,7 +228,7 @@ class FakeServer:
         if hello["cursor"] is not None:
             start = Cursor.parse(hello["cursor"])
         if start.epoch == self.epoch:
-            await peer.send(welcome(start))
+            await peer.send(welcome(start, expires_in_ms=self.expires_in_ms))
         else:
             start = cursor(self.head, self.epoch)
             resume = {"reason": "epoch_changed", "cursor": str(start), "pending": 0}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import sqlite3
 import ssl
@@ -16,7 +17,7 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from eventstore.cursor import Cursor
 from tests.transport.fake_server import PATIENCE_S, FakeServer, Peer, cursor, events, live, welcome
-from transport import client_session, client_socket
+from transport import client_link, client_socket, link_watch, token_life
 from transport.client import Inbox, connect
 from transport.client_errors import (
     ClientError,
@@ -353,7 +354,7 @@ def test_unknown_frames_and_errors_are_survived(caplog: pytest.LogCaptureFixture
 
 def test_a_ping_is_answered_and_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     """Heartbeat, round trip and quality, over the wire; at once, not when a timer next fires."""
-    monkeypatch.setattr(client_session, "WELCOME_TIMEOUT_S", 1000.0)
+    monkeypatch.setattr(link_watch, "WELCOME_TIMEOUT_S", 1000.0)
 
     async def scenario(server: FakeServer) -> None:
         async with joined(server) as inbox:
@@ -749,6 +750,250 @@ def test_refresh_renews_the_token_on_the_link_and_for_the_next() -> None:
         assert server.hellos[1]["token"] == "newer"
 
     run(scenario)
+
+
+def test_a_token_callable_renews_in_band_before_the_end() -> None:
+    """The connection is kept, and the identity service may fail once without anybody noticing."""
+
+    async def scenario(server: FakeServer) -> None:
+        server.expires_in_ms = 100
+        count = iter(range(10))
+
+        async def fresh() -> str:
+            number = next(count)
+            if number == 1:
+                raise ConnectionError("down for a moment")
+            server.expires_in_ms = 900_000 if number else 100
+            return f"token {number}"
+
+        async with joined(server, token=fresh) as inbox:
+            await inbox.caught_up()
+            await server.until(lambda: server.refreshed == ["token 2"])
+            await server.cut()
+            await server.until(lambda: len(server.hellos) == 2)
+            await inbox.caught_up()
+        assert [hello["token"] for hello in server.hellos] == ["token 0", "token 2"]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(token_life, "ASK_AGAIN_S", 0.05)
+        run(scenario)
+
+
+def test_a_token_callable_that_raises_while_renewing_is_raised_in_the_loop() -> None:
+    """The application's own mistake, also when nobody waits for a connection."""
+
+    async def scenario(server: FakeServer) -> None:
+        server.expires_in_ms = 50
+        calls: list[int] = []
+
+        def fresh() -> str:
+            calls.append(1)
+            if len(calls) > 1:
+                raise LookupError("a mistake of mine")
+            return "a token"
+
+        with pytest.raises(LookupError):
+            async with joined(server, token=fresh) as inbox:
+                await anext(inbox)
+
+    run(scenario)
+
+
+def test_a_token_callable_that_never_answers_is_no_end_of_trying(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An identity service that hangs counts as an attempt that failed."""
+    monkeypatch.setattr(client_link, "TOKEN_TIMEOUT_S", 0.02)
+
+    async def scenario(server: FakeServer) -> None:
+        asked: list[int] = []
+
+        async def fresh() -> str:
+            asked.append(1)
+            if len(asked) == 1:
+                await asyncio.Event().wait()
+            return "a token"
+
+        async with joined(server, token=fresh) as inbox:
+            await inbox.caught_up()
+            assert inbox.last_end is not None
+            assert inbox.last_end.reason.startswith("no token")
+
+    run(scenario)
+
+
+# --- what is shown, and what one may do about it ------------------------------------------------
+
+
+def test_an_event_put_aside_is_told_to_the_server_and_the_loop_goes_on() -> None:
+    """One poisonous event must not hold up the others, nor look handled."""
+
+    async def scenario(server: FakeServer) -> None:
+        await server.commit(3)
+        async with joined(server) as inbox:
+            with pytest.raises(ValueError, match="in hand"):
+                await inbox.put_aside("nothing there")
+            async for event in inbox:
+                if event.position == 2:
+                    await inbox.put_aside("cannot be read")
+                if event.position == 3:
+                    inbox.done()
+                    break
+            assert inbox.store.load() == cursor(3)
+        assert server.put_aside == [(2, "cannot be read")]
+        assert server.acks[-1] == 3
+
+    run(scenario)
+
+
+def test_an_event_put_aside_without_a_connection_waits_for_one() -> None:
+    """A server takes it only on the connection that brought the event."""
+
+    async def scenario(server: FakeServer) -> None:
+        await server.commit(1)
+        async with joined(server) as inbox:
+            event = await anext(inbox)
+            await server.cut()
+            await soon(lambda: inbox.state is State.RECONNECTING)
+            await inbox.put_aside("later")
+            assert inbox.store.load() == event.cursor
+            await server.until(lambda: server.put_aside == [(1, "later")])
+        assert len(server.hellos) == 2
+
+    run(scenario)
+
+
+def test_giving_up_is_told_at_once_also_to_an_application_that_is_busy() -> None:
+    """It is not in the loop to see the exception."""
+
+    async def scenario(server: FakeServer) -> None:
+        await server.stop()
+        gave_up: list[GaveUp] = []
+        async with joined(server, max_attempts=3, on_gave_up=gave_up.append) as inbox:
+            await soon(lambda: bool(gave_up))
+            assert inbox.state is State.CLOSED
+            assert inbox.attempts == 3
+            with pytest.raises(GaveUp) as caught:
+                await inbox.caught_up()
+            assert gave_up == [caught.value]
+
+    run(scenario)
+
+
+def test_the_wait_for_the_next_attempt_is_shown_and_can_be_cut_short() -> None:
+    """ "Reconnecting, attempt 1, 10 s" with a button."""
+
+    async def scenario(server: FakeServer) -> None:
+        server.refuse = lambda _: (503, {"Retry-After": "300"})
+        async with joined(server) as inbox:
+            assert inbox.retry_in_s is None
+            await soon(lambda: inbox.state is State.RECONNECTING)
+            assert inbox.attempts == 1
+            assert inbox.retry_in_s is not None
+            assert 200 < inbox.retry_in_s <= 300
+            server.refuse = lambda _: None
+            inbox.try_now()
+            await inbox.caught_up()
+            assert (inbox.attempts, inbox.retry_in_s) == (0, None)
+
+    run(scenario)
+
+
+def test_changes_of_quality_are_told_and_end_with_the_connection() -> None:
+    """A verdict on a connection that is gone would be a lie."""
+
+    async def scenario(server: FakeServer) -> None:
+        told: list[str | None] = []
+        async with joined(server, on_quality=told.append) as inbox:
+            await inbox.caught_up()
+            for quality in ("good", "good", "poor"):
+                shown = {"cursor": str(cursor(0)), "rtt_ms": 3.5, "quality": quality}
+                await server.broadcast({"type": "ping", "id": len(told)} | shown)
+            await soon(lambda: told == ["good", "poor"])
+            await server.cut()
+            await soon(lambda: told == ["good", "poor", None])
+            assert inbox.rtt_ms is None
+
+    run(scenario)
+
+
+def test_what_is_still_to_come_is_counted_down() -> None:
+    """ "Catching up, 128": told by the welcome, less with each frame."""
+
+    async def scenario(server: FakeServer) -> None:
+        async def slowly(peer: Peer, _: dict[str, Any]) -> None:
+            resume = {"outcome": "resumed", "reason": None, "cursor": str(cursor(0)), "pending": 3}
+            await peer.send(welcome(cursor(0), resume=resume))
+            await peer.send(events(cursor(0), 1, 2))
+
+        server.on_hello = slowly
+        async with joined(server) as inbox:
+            assert await take(inbox, 2) == [1, 2]
+            assert (inbox.state, inbox.pending) == (State.CATCHING_UP, 1)
+            await server.broadcast(events(cursor(2), 3))
+            await server.broadcast(live(cursor(3)))
+            await inbox.caught_up()
+            assert inbox.pending == 0
+
+    run(scenario)
+
+
+def test_a_machine_that_slept_reconnects_although_no_timer_fired() -> None:
+    """The clock went on by an hour; the sockets and the timers of the process did not."""
+
+    async def scenario(server: FakeServer) -> None:
+        slept_s = 0.0
+
+        def clock() -> float:
+            return asyncio.get_running_loop().time() + slept_s
+
+        async with joined(server, clock=clock) as inbox:
+            await inbox.caught_up()
+            slept_s = 3600.0
+            await server.until(lambda: len(server.hellos) == 2)
+            await inbox.caught_up()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(client_link, "TICK_S_MAX", 0.05)
+        patch.setattr(link_watch, "WOKEN_GRACE_S", 0.05)
+        run(scenario)
+
+
+def test_a_server_that_takes_nothing_does_not_hold_the_client_for_ever() -> None:
+    """Its pings may go on; our pongs and acks do not get through, and nobody would look again."""
+
+    async def scenario(server: FakeServer) -> None:
+        class Stalled:
+            def __init__(self) -> None:
+                self.said = [welcome(cursor(0))]
+
+            async def send(self, text: str) -> None:
+                if '"hello"' not in text:
+                    await asyncio.Event().wait()
+
+            async def receive(self) -> str:
+                if self.said:
+                    return json.dumps(self.said.pop())
+                shown = {"cursor": str(cursor(0)), "rtt_ms": 3.5, "quality": "good"}
+                await asyncio.sleep(0.005)
+                return json.dumps({"type": "ping", "id": 1} | shown)
+
+            async def close(self) -> None:
+                pass
+
+        first = [Stalled()]
+
+        async def open_socket(url: str) -> Any:
+            return first.pop() if first else await client_socket.open_websocket(url)
+
+        async with joined(server, open_socket=open_socket) as inbox:
+            await soon(lambda: inbox.last_end is not None)
+            assert inbox.last_end == LinkEnd(reason="the server takes nothing")
+            await inbox.caught_up()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(client_link, "SEND_TIMEOUT_S", 0.05)
+        run(scenario)
 
 
 def test_states_are_told_in_order() -> None:

@@ -18,12 +18,13 @@ from transport.client_errors import (
     Unauthorized,
     VersionNotSupported,
 )
-from transport.client_session import ClientSession, Link, State
+from transport.client_session import TICK_S_MAX, ClientSession, Link, State
 from transport.frames import (
     Ack,
     ClientFrame,
     CloseCode,
     Hello,
+    Nack,
     Ping,
     Pong,
     Refresh,
@@ -101,8 +102,11 @@ class Client:
         return positions
 
     def wait(self, seconds: float) -> None:
-        """Let time pass, and tick."""
-        self.now += seconds
+        """Let time pass, ticking as often as a driver has to."""
+        until = self.now + seconds
+        while self.now < until:
+            self.now = min(until, self.now + TICK_S_MAX)
+            self.session.tick(self.now)
         self.session.tick(self.now)
 
     def said(self, kind: type[ClientFrame]) -> list[Any]:
@@ -868,3 +872,247 @@ def test_a_ping_frame_is_what_the_helper_says() -> None:
     """The tests above speak the real wire format."""
     frame = decode_server_frame(json.dumps(ping(START)))
     assert isinstance(frame, Ping)
+
+
+# --- sleep, standstill, impatience -------------------------------------------------------------
+
+
+def sleep(client: Client, seconds: float) -> None:
+    """The lid is closed: time passes and nobody ticks."""
+    client.now += seconds
+    client.session.tick(client.now)
+
+
+def test_a_link_that_is_dead_after_a_sleep_is_left_within_a_second() -> None:
+    """No wait of 35 s for a server that gave us up long ago."""
+    client = Client()
+    client.go_live()
+    sleep(client, 3600)
+    assert client.is_open, "what lies in the socket is read first"
+    client.wait(1.0)
+    assert not client.is_open
+    assert client.session.retry_at == pytest.approx(client.now + 0.25)
+
+
+def test_a_link_that_speaks_after_a_sleep_is_kept() -> None:
+    """A process that stood still has its frames waiting in the socket; that is no dead link."""
+    client = Client()
+    client.go_live()
+    sleep(client, 100)
+    client.hear(ping(START))
+    client.wait(30)
+    assert client.is_open
+
+
+def test_an_event_that_a_ping_showed_before_a_sleep_may_lie_in_the_socket() -> None:
+    """It is read first, like everything that came meanwhile."""
+    client = Client()
+    client.go_live()
+    client.hear(ping(cursor(11)))
+    sleep(client, 20)
+    assert client.is_open
+    client.hear(events(START, 11))
+    client.handle_all()
+    client.wait(5)
+    assert client.is_open
+
+
+def test_after_a_sleep_an_attempt_is_made_at_once_and_the_counter_starts_again() -> None:
+    """The network of an hour ago says nothing about the one of now."""
+    client = Client()
+    for _ in range(6):
+        client.session.connecting()
+        client.session.lost(LinkEnd(), client.now)
+    sleep(client, 3600)
+    assert client.session.retry_at == client.now
+    client.session.connecting()
+    client.session.lost(LinkEnd(), client.now)
+    assert client.session.retry_at == pytest.approx(client.now + 0.5)
+
+
+def test_a_machine_that_is_only_slow_did_not_sleep() -> None:
+    """Ticks that come late leave the backoff alone."""
+    client = Client()
+    for _ in range(8):
+        client.session.connecting()
+        client.session.lost(LinkEnd(), client.now)
+    due_at = client.session.retry_at
+    sleep(client, 9)
+    assert client.session.retry_at == due_at
+
+
+def test_trying_now_does_not_wait_and_does_not_forget() -> None:
+    """A person who is impatient, ten times a second, must not make the backoff start again."""
+    client = Client()
+    client.session.retry_now(client.now)
+    assert client.session.retry_at is None, "an attempt is under way, or none is wanted"
+    for _ in range(3):
+        client.session.connecting()
+        client.session.lost(LinkEnd(), client.now)
+        client.session.retry_now(client.now)
+        assert client.session.retry_at == client.now
+    client.session.connecting()
+    client.session.lost(LinkEnd(), client.now)
+    assert client.session.retry_at == pytest.approx(client.now + 4.0)
+
+
+def test_catching_up_that_stands_still_is_begun_again() -> None:
+    """Pings come, everything is acknowledged, and the server still owes us the rest."""
+    client = Client()
+    client.open()
+    client.hear(welcome(START), events(START, 11))
+    client.handle_all()
+    for _ in range(3):
+        client.wait(19.9)
+        client.hear(ping(cursor(50)))
+    assert client.is_open
+    client.wait(0.5)
+    assert not client.is_open
+    assert client.session.last_end is not None
+    assert "stands still" in client.session.last_end.reason
+
+
+def test_catching_up_waits_for_an_application_that_is_slow() -> None:
+    """While something is unacknowledged the server owes nothing."""
+    client = Client()
+    client.open()
+    client.hear(welcome(START), events(START, 11))
+    for _ in range(10):
+        client.wait(20)
+        client.hear(ping(cursor(50)))
+    assert client.is_open
+
+
+def test_pings_of_a_peer_that_does_not_read_do_not_pile_up() -> None:
+    """Only the newest pong is worth sending."""
+    client = Client()
+    client.go_live()
+    for id_ in range(1000):
+        client.hear(ping(START, id_))
+    assert client.said(Pong) == [Pong(999)]
+
+
+def test_the_ack_rhythm_follows_the_window_that_the_server_granted() -> None:
+    """Asked for a hundred and given ten, half of the window is five."""
+    client = Client()
+    client.open()
+    client.hear(welcome(START, window={"frames": 10, "bytes": 262_144}), events(START, 11))
+    client.handle()
+    client.wait(0)
+    client.hear(events(cursor(11), *range(12, 17)))
+    client.handle_all()
+    assert client.session.deadline == pytest.approx(client.now + 0.025)
+
+
+# --- what is put aside -------------------------------------------------------------------------
+
+
+def test_an_event_put_aside_is_told_before_it_is_passed() -> None:
+    """`nack` first: acknowledged before, it would count as handled."""
+    client = Client()
+    client.go_live()
+    client.hear(events(START, 11, 12))
+    client.session.intake.take()
+    assert client.session.put_aside("x" * 300)
+    client.finish()
+    client.wait(0)
+    assert client.session.frames_to_send() == [Nack(11, "x" * 200), Ack(cursor(11))]
+    assert client.handle_all() == [12]
+
+
+def test_an_event_is_put_aside_when_the_next_link_has_brought_it_again() -> None:
+    """A server takes a `nack` only for what it sent on this connection."""
+    client = Client()
+    client.go_live()
+    client.hear(events(START, 11, 12))
+    client.session.intake.take()
+    client.session.lost(LinkEnd(), client.now)
+    assert not client.session.put_aside("no")
+    client.open()
+    client.hear(welcome(START))
+    assert not client.session.put_aside("no")
+    client.hear(events(START, 11, 12))
+    assert client.session.put_aside("no")
+    assert client.said(Nack) == [Nack(11, "no")]
+    assert client.handle_all() == [12]
+
+
+def test_an_event_that_the_server_has_parked_by_itself_needs_no_nack() -> None:
+    """Live without it: it does not come again, and waiting for it would be for ever."""
+    client = Client()
+    client.go_live()
+    client.hear(events(START, 11))
+    client.session.intake.take()
+    client.session.lost(LinkEnd(), client.now)
+    client.open()
+    client.hear(welcome(START), live(START))
+    assert client.session.put_aside("no")
+    assert client.said(Nack) == []
+
+
+# --- tokens ------------------------------------------------------------------------------------
+
+
+def test_a_token_that_ends_is_renewed_before_on_the_open_link() -> None:
+    """A minute before; asked for once, and again after 10 s if no answer came."""
+    client = Client(renews_token=True)
+    client.open()
+    client.hear(welcome(START, expires_in_ms=900_000), live(START))
+    session = client.session
+    assert not session.token_wanted(client.now + 839.9)
+    client.now += 840
+    assert session.token_wanted(client.now)
+    assert not session.token_wanted(client.now + 9.9)
+    assert session.token_wanted(client.now + 10)
+    client.hear({"type": "refreshed", "expires_in_ms": 900_000})
+    assert not session.token_wanted(client.now + 839.9)
+    assert session.token_wanted(client.now + 840)
+
+
+def test_a_short_token_is_renewed_at_half_its_life() -> None:
+    """A margin of a minute would ask for one all the time."""
+    client = Client(renews_token=True)
+    client.open()
+    client.hear(welcome(START, expires_in_ms=20_000))
+    assert not client.session.token_wanted(client.now + 9.9)
+    assert client.session.deadline == pytest.approx(client.now + 10)
+    assert client.session.token_wanted(client.now + 10)
+
+
+@pytest.mark.parametrize(("renews", "expires_in_ms"), [(True, None), (False, 1000)])
+def test_no_token_is_wanted_where_there_is_no_end_or_no_successor(
+    renews: bool, expires_in_ms: int | None
+) -> None:
+    """An older server does not say; a plain token has no successor."""
+    client = Client(renews_token=renews)
+    client.open()
+    client.hear(welcome(START, expires_in_ms=expires_in_ms))
+    assert not client.session.token_wanted(client.now + 1e6)
+    assert not client.session.token.lasts(client.now)
+
+
+def test_a_token_is_good_for_another_hello_until_it_would_be_renewed() -> None:
+    """A thousand clients of a restarted server need not all ask for new ones."""
+    client = Client(renews_token=True)
+    client.open()
+    client.hear(welcome(START, expires_in_ms=900_000))
+    client.session.lost(LinkEnd(), client.now)
+    assert client.session.token.lasts(client.now + 839)
+    assert not client.session.token.lasts(client.now + 840)
+
+
+def test_a_token_that_was_good_and_is_refused_is_replaced_once() -> None:
+    """Revoked or expired while we were away; a fresh one that is refused is final."""
+    client = Client(renews_token=True)
+    client.open()
+    client.hear(welcome(START, expires_in_ms=900_000))
+    client.session.lost(LinkEnd(), client.now)
+    client.session.connecting()
+    client.session.opened("a token", client.now, fresh=False)
+    client.session.lost(LinkEnd(4501), client.now)
+    assert client.session.state is State.RECONNECTING
+    assert not client.session.token.lasts(client.now)
+    client.session.connecting()
+    client.session.opened("another token", client.now)
+    client.session.lost(LinkEnd(4501), client.now)
+    assert isinstance(client.session.error, Unauthorized)

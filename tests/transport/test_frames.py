@@ -28,6 +28,7 @@ from transport.frames import (
     Ping,
     Pong,
     Refresh,
+    Refreshed,
     Reset,
     Resume,
     ServerFrame,
@@ -58,6 +59,8 @@ FROM_SERVER: list[ServerFrame] = [
     Reset(cursor(5), "epoch_changed"),
     Ping(1, cursor(5), "good", 12.5),
     Ping(1, cursor(5), "poor"),
+    Refreshed(900_000),
+    Refreshed(),
     Error({"type": "urn:x", "status": 401}),
     Bye(4409, "replaced"),
 ]  # fmt: skip

@@ -573,7 +573,10 @@ def test_a_refreshed_token_brings_its_own_end_and_inboxes(tmp_path: Path) -> Non
                 Hello("old", "laptop"), admit=grants.__getitem__, ack_floor=floor
             )
             connection = it.hub.open(opening, channel, None)
+            (welcome,) = channel.frames("welcome")
+            assert welcome["expires_in_ms"] == 4_000
             connection.received(b'{"type":"refresh","token":"new"}')
+            assert channel.frames("refreshed") == [{"type": "refreshed", "expires_in_ms": None}]
             it.time_us = 6_000_000
             it.hub.tick()
             assert channel.closed is None
