@@ -28,6 +28,8 @@ from eventstore.events import (
     TokenIssued,
     TokenRevoked,
 )
+from projections.checkpoints import list_checkpoints
+from projections.projection import to_json
 
 SECRET_CHARS_MIN = 16
 SECRET_BYTES = 24
@@ -190,6 +192,31 @@ async def backup(records: Records, *, target: str) -> Answer:
     return {"position": head.position, "hash": head.hash.hex()}
 
 
+async def checkpoint(records: Records, *, sign: bool = False) -> Answer:
+    """The newest checkpoint; signed now if asked, or if there is none yet."""
+    if not sign and (newest := await _newest_checkpoint(records)):
+        return newest
+    await records.signer.sign()
+    await records.projector.wait_for(records.log.head.position)
+    newest = await _newest_checkpoint(records)
+    assert newest is not None, "it was signed and folded"
+    return newest
+
+
+async def _newest_checkpoint(records: Records) -> Answer | None:
+    answer = await records.projector.fetch(list_checkpoints(limit=1))
+    return to_json(answer.rows[0]) if answer.rows else None
+
+
+async def signing_key(records: Records, *, rotate: bool = False) -> Answer:
+    """The public half of the key that signs checkpoints; with ``rotate`` of another one."""
+    if rotate or records.signer.key is None:
+        key = await (records.signer.rotate() if rotate else records.signer.some_key())
+    else:
+        key = records.signer.key
+    return {"key_id": key.key_id, "public_key": key.public_key}
+
+
 Action: TypeAlias = Callable[..., Awaitable[Any]]
 
 ACTIONS: Mapping[str, Action] = {
@@ -204,6 +231,8 @@ ACTIONS: Mapping[str, Action] = {
         revoke_token,
         rebuild,
         backup,
+        checkpoint,
+        signing_key,
     )
 }
 

@@ -13,13 +13,24 @@ from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from api import problems
-from api.auth import ADMINS, ANYONE_INSIDE, WRITERS, only
+from api.auth import ADMINS, ANYONE_INSIDE, AUDITORS, WRITERS, only
 from api.control import serve_control
 from api.house import House, State, open_house
 from api.middleware import AddressLimit, Answers, Hosts
 from api.rate_limits import RateLimits
 from api.refusals import record_refusals
-from api.routes import conversations, debug, events, health, me, metrics, sample, sync, webhooks
+from api.routes import (
+    audit,
+    conversations,
+    debug,
+    events,
+    health,
+    me,
+    metrics,
+    sample,
+    sync,
+    webhooks,
+)
 from api.routes.inbox import WebInbox
 from api.routes.live import LiveSessions
 from api.settings import Settings
@@ -44,6 +55,8 @@ ROUTES = (
     ),
     Route("/v1/events", only(ANYONE_INSIDE, events.get_events)),
     WebSocketRoute("/v1/ws", LiveSessions()),
+    Route("/v1/audit/checkpoint", only(AUDITORS, audit.get_checkpoint)),
+    Route("/v1/audit/checkpoints", only(AUDITORS, audit.get_checkpoints)),
     Route("/v1/metrics/history", only(ADMINS, metrics.get_history)),
     Route("/debug/connections", only(ADMINS, debug.get_connections)),
     Route("/debug/deliveries", only(ADMINS, debug.get_deliveries)),

@@ -33,6 +33,9 @@ ANYONE_INSIDE: frozenset[Role] = frozenset(get_args(Role))
 WRITERS: frozenset[Role] = frozenset({"member", "admin"})
 """May change what others see; an auditor changes nothing."""
 
+AUDITORS: frozenset[Role] = frozenset({"auditor", "admin"})
+"""May read the raw history, and erase from it."""
+
 ADMINS: frozenset[Role] = frozenset({"admin"})
 """May look behind the inbox, and try it."""
 

@@ -24,6 +24,8 @@ from attrs import define, field, frozen
 from api.auth import Gate
 from api.keyring import FILE_NAME, Keyring, KeyringDamaged
 from api.settings import Settings
+from api.signing import FILE_NAME as SIGNING_KEY_FILE
+from api.signing import Signer, SigningKeyDamaged
 from eventstore.draft import Draft, Receipt
 from eventstore.events import RecordedEvent, ServerStarted, ServerStopped
 from eventstore.folder import FolderLocked, FolderUnfit
@@ -53,6 +55,7 @@ class Records:
     log: EventLog
     projector: Projector
     keyring: Keyring
+    signer: Signer
 
     async def record(self, *drafts: Draft) -> list[Receipt]:
         """Append, and wait until the projections show it: read your own writes.
@@ -114,7 +117,13 @@ class CannotOpen(Exception):
 def _opening(folder: Path) -> Iterator[None]:
     try:
         yield
-    except (FolderLocked, FolderUnfit, LogUnavailable, KeyringDamaged) as trouble:
+    except (
+        FolderLocked,
+        FolderUnfit,
+        LogUnavailable,
+        KeyringDamaged,
+        SigningKeyDamaged,
+    ) as trouble:
         raise CannotOpen(str(trouble)) from trouble
     except (OSError, sqlite3.Error) as trouble:
         raise CannotOpen(f"{folder} cannot be opened: {trouble}") from trouble
@@ -133,6 +142,7 @@ async def open_records(folder: Path) -> AsyncIterator[tuple[Records, Tasks]]:
             log = await EventLog.open(folder)
             stack.push_async_callback(log.close)
             keyring = Keyring(folder / FILE_NAME)
+            signer = Signer(log, folder / SIGNING_KEY_FILE)
             projector = await Projector.open(folder / PROJECTIONS_FILE, log, on_progress=Progress())
             stack.push_async_callback(projector.close)
         tasks = Tasks()
@@ -140,7 +150,7 @@ async def open_records(folder: Path) -> AsyncIterator[tuple[Records, Tasks]]:
         log.on_commit = lambda _: projector.wake()
         tasks.start("projector", projector.run)
         projector.wake()
-        yield Records(log, projector, keyring), tasks
+        yield Records(log, projector, keyring, signer), tasks
 
 
 @define
@@ -226,6 +236,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         house = House(settings, records, hub, gate, sessions, tasks, boot)
         _wire(house)
         tasks.start("hub", hub.run)
+        tasks.start("checkpoints", records.signer.run)
         await records.log.append(
             [Draft("system", ServerStarted(boot=boot, release=RELEASE))], from_reserve=True
         )
@@ -267,6 +278,7 @@ def _wire(house: House) -> None:
     def committed(events: Sequence[RecordedEvent]) -> None:
         house.projector.wake()
         house.hub.committed(events)
+        house.records.signer.committed(events)
         house.recorded.update(event.type for event in events)
 
     def access_changed(_: Access) -> None:

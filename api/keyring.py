@@ -139,7 +139,9 @@ class Keyring:
             self._seen = seen
 
     def _write(self, keys: Keys) -> None:
-        _replace(self._path, orjson.dumps(_CONVERTER.unstructure(keys), option=orjson.OPT_INDENT_2))
+        replace_file(
+            self._path, orjson.dumps(_CONVERTER.unstructure(keys), option=orjson.OPT_INDENT_2)
+        )
         self._keys, self._seen = keys, _fingerprint(self._path)
 
 
@@ -159,7 +161,7 @@ def _read(path: Path) -> Keys:
         raise KeyringDamaged(f"{path.name} is not a keyring") from None
 
 
-def _replace(path: Path, content: bytes) -> None:
+def replace_file(path: Path, content: bytes) -> None:
     """Old file or new file, never a part of one, also after a power cut."""
     beside = path.with_name(f".{path.name}.new")
     handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)

@@ -11,6 +11,7 @@ from typing import assert_never
 from rich.cells import cell_len, set_cell_size
 
 from eventstore.events import (
+    CheckpointKeyMade,
     CheckpointSigned,
     ClientConnected,
     ClientDisconnected,
@@ -180,6 +181,8 @@ def _summary(event: Event) -> str:
             return ", ".join(f"{count} {name}" for name, count in event.counts.items())
         case CheckpointSigned():
             return f"{event.position} by key {event.key_id}"
+        case CheckpointKeyMade():
+            return f"checkpoints are signed by key {event.key_id}"
         case ProjectionRebuilt():
             return f"{event.projection} at {event.position}: {event.digest[:12]}"
         case _:

@@ -494,14 +494,30 @@ class RequestsRefused:
 
 @frozen
 class CheckpointSigned:
-    """The log signed its own state: chain ``hash`` at ``position``, hex."""
+    """The log signed its own state: chain ``hash`` at ``position``, hex.
+
+    ``epoch`` is the log's name then; a restored log keeps the checkpoints of the one before.
+    """
 
     type: ClassVar[str] = "checkpoint.signed"
     version: ClassVar[int] = 1
+    epoch: str
     position: int
     hash: str
+    time: datetime
     key_id: str
+    public_key: str
     signature: str
+
+
+@frozen
+class CheckpointKeyMade:
+    """From here on checkpoints are signed with this key, an Ed25519 public key in hex."""
+
+    type: ClassVar[str] = "checkpoint.key_made"
+    version: ClassVar[int] = 1
+    key_id: str
+    public_key: str
 
 
 @frozen
@@ -544,6 +560,7 @@ Event: TypeAlias = (
     | TokenRevoked
     | RequestsRefused
     | CheckpointSigned
+    | CheckpointKeyMade
     | ProjectionRebuilt
 )
 

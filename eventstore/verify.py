@@ -1,23 +1,33 @@
 """The offline verifier: is this log whole, and is it the history that receipts confirm.
 
 Standard library only, and nothing of ours is imported: an auditor copies this one file and runs
-``python verify.py log.db --receipt POSITION:HASH``. It computes again what ``chain.py`` describes.
+``python verify.py log.db --checkpoint FILE --key HEX``. It computes again what ``chain.py``,
+``checkpoint.py`` and ``interchange.py`` describe, Ed25519 (RFC 8032) included. It takes a log, the
+data folder that holds one, or an export of one (NDJSON, CloudEvents).
 
-Checked, streaming, in memory that does not grow with the log:
+Checked, streaming, in memory that does not grow with the log (32 bytes an event of an export):
 
 * positions are 1, 2, 3 ... without a gap, and ``recorded_at`` rises strictly;
 * ``hash = sha256(previous hash || header || data_hash)`` at every position, from 32 zero bytes on;
 * ``data_hash = sha256(salt || data)``; where data and salt are gone, a later ``message.redacted``
   must name the position, and what a ``message.redacted`` names must be gone;
 * streams and types have the right form; idempotency keys point to events that exist;
-* SQLite's own ``quick_check`` of the file;
+* only messages and webhooks are ever erased;
+* what each ``checkpoint.signed`` in the log says of the log before it, and the signature of the
+  newest one by a key that was given;
+* SQLite's own ``quick_check`` of the file; of an export, that each line is as Malote writes it;
 * every *anchor* presented: a receipt, a checkpoint or a client's cursor, that is, a position and
-  the chain hash there, kept **outside** the log.
+  the chain hash there, kept **outside** the log. A checkpoint must be signed as it says; with
+  ``--key``, by one of the keys given.
 
 What it cannot see: a chain inside a file cannot show that its own end was cut off, or that all of
-it was written anew. Only anchors can, at or below the largest one presented. They are compared and
-not authenticated here: they prove as much as the place where they were kept. The ``keys`` table is
+it was written anew. Only anchors can, at or below the largest one presented. Receipts and cursors
+are compared and not authenticated: they prove as much as the place where they were kept; and so
+does a checkpoint where no key was given, for it then vouches for itself. The ``keys`` table is
 outside the chain; a changed digest in it is not noticed.
+
+A long log is walked in two processes: the second begins in the middle, at a hash that the first
+must arrive at.
 
 A log that a server is writing can be verified too: it is read in short transactions, in order,
 up to the head. The file is opened with its write-ahead log, never with ``immutable=1`` beside one,
@@ -31,20 +41,24 @@ import json
 import os
 import re
 import sqlite3
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from hashlib import sha256
+from hashlib import sha256, sha512
 from pathlib import Path
 from typing import Any, TypeAlias
 
 GENESIS = bytes(32)
 PAGE_EVENTS = 512
 FIRST_ROWID = -(2**63)  # rows at 0 and below are found, not passed over
+LAST_ROWID = 2**63 - 1
+SPLIT_EVENTS = 50_000
+"""From here on a second process pays for its start."""
 BUSY_TIMEOUT_S = 30.0
 NAMES_REMEMBERED_MAX = 10_000
 
@@ -56,7 +70,7 @@ EXIT_VERIFIED, EXIT_FAULT, EXIT_USAGE, EXIT_CANNOT_READ = 0, 1, 2, 3
 _PAGE = """
 SELECT position, recorded_at, stream, conversation, type, version, data, data_hash, salt,
        correlation_id, causation_id, hash
-FROM events NOT INDEXED WHERE position >= ? ORDER BY position LIMIT ?"""
+FROM events NOT INDEXED WHERE position >= ? AND position <= ? ORDER BY position LIMIT ?"""
 _DANGLING_KEY = """
 SELECT position FROM keys
 WHERE typeof(position) <> 'integer' OR typeof(digest) <> 'blob'
@@ -67,6 +81,10 @@ _TYPE = re.compile(r"[a-z]+\.[a-z_]+")
 _RECEIPT = re.compile(r"([1-9][0-9]{0,18}):([0-9a-f]{64}|[0-9a-f]{8})", re.ASCII)
 _CURSOR = re.compile(r"([A-Za-z0-9_-]{1,64})\.([1-9][0-9]{0,18})\.([0-9a-f]{8})", re.ASCII)
 _HASH = re.compile(r"[0-9a-f]{64}|[0-9a-f]{8}", re.ASCII)
+_EPOCH = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
+_LOOKED_AT = frozenset({"message.redacted", "checkpoint.signed"})
+"""Types whose content means something for the check; the others' is only hashed."""
 
 Row: TypeAlias = tuple[Any, ...]
 """One event's columns, in the order of ``_PAGE``."""
@@ -85,18 +103,27 @@ class AnchorMalformed(ValueError):
 
 
 @dataclass(frozen=True)
+class Signature:
+    """What makes an anchor a checkpoint: who signed it, and what was signed beside the hash."""
+
+    epoch: str
+    time: str
+    key_id: str
+    public_key: str
+    signature: str
+
+
+@dataclass(frozen=True)
 class Anchor:
     """A position and the chain hash there, kept outside the log.
 
-    ``hash`` is 64 hex digits, or the first 8 where it comes from a cursor. ``signed`` tells that
-    the source carries a signature, which is *not* checked here.
+    ``hash`` is 64 hex digits, or the first 8 where it comes from a cursor.
     """
 
     position: int
     hash: str
     source: str
-    epoch: str | None = None
-    signed: bool = False
+    signed: Signature | None = None
 
 
 @dataclass(frozen=True)
@@ -114,7 +141,11 @@ class Fault:
 
 @dataclass(frozen=True)
 class Report:
-    """What was found. ``fault`` is None for a log that is verified."""
+    """What was found. ``fault`` is None for a log that is verified.
+
+    ``keys`` are those given; ``checkpoint`` is the position that the newest checkpoint inside the
+    log vouches for which one of them signed, 0 if there is none.
+    """
 
     file: str
     epoch: str | None
@@ -124,6 +155,8 @@ class Report:
     recorded_at: int
     anchors: Sequence[Anchor]
     seconds: float
+    keys: Sequence[str] = ()
+    checkpoint: int = 0
     fault: Fault | None = None
 
 
@@ -148,6 +181,34 @@ def _link(row: Row, previous: bytes) -> bytes:
     return sha256(previous + head.encode() + data_hash).digest()
 
 
+def _is_ordinary(row: Row, last: Row, names: set[str]) -> bool:
+    """The fast path, for all but a handful of rows. False only means: look closely."""
+    (
+        position, at, stream, conversation, type_, version,
+        data, data_hash, salt, correlation, cause, hash_,
+    ) = row  # fmt: skip
+    try:
+        if (
+            position != last[0] + 1
+            or at <= last[1]
+            or stream not in names
+            or type_ not in names
+            or type_ in _LOOKED_AT
+            or conversation == ""
+            or correlation == ""
+            or sha256(salt + data).digest() != data_hash
+        ):
+            return False
+        # As _link, written out: this runs once an event, and a call costs as much as a hash.
+        head = (
+            f"malote/1\n{position}\n{at!r}\n{stream}\n{conversation or ''}\n{type_}\n"
+            f"{version!r}\n{correlation or ''}\n{'' if cause is None else repr(cause)}\n"
+        )
+        return bool(sha256(last[11] + head.encode() + data_hash).digest() == hash_)
+    except (TypeError, UnicodeEncodeError):
+        return False
+
+
 @dataclass
 class _Walk:
     """Where the walk along the chain stands."""
@@ -157,6 +218,7 @@ class _Walk:
     confirmed: int = 0  # the last position that an anchor confirmed
     erased: set[int] = field(default_factory=set)
     named: dict[int, int] = field(default_factory=dict)  # erased position -> the redaction's own
+    checkpoints: list[tuple[int, Anchor]] = field(default_factory=list)  # each with its own place
     names: set[str] = field(default_factory=set)  # streams and types already found well-formed
 
     @property
@@ -180,32 +242,15 @@ class _Walk:
     def take(self, rows: Iterable[Row]) -> int:
         """Check the next rows; return how many there were. Raises :class:`_Found`."""
         start = self.position
+        names = self.names
         for row in rows:
-            if not self._is_ordinary(row):
+            if not _is_ordinary(row, self.last, names):
                 self._examine(row)
             self.last = row
             while self.anchors and self.anchors[0].position == row[0]:
                 self._compare(self.anchors[0])
                 self.anchors = self.anchors[1:]
         return self.position - start
-
-    def _is_ordinary(self, row: Row) -> bool:
-        # The fast path, for all but a handful of rows. False only means: look closely.
-        last, names, type_ = self.last, self.names, row[4]
-        try:
-            return (
-                row[0] == last[0] + 1
-                and row[1] > last[1]
-                and row[2] in names
-                and type_ in names
-                and row[3] != ""
-                and row[9] != ""
-                and type_ != "message.redacted"
-                and sha256(row[8] + row[6]).digest() == row[7]
-                and _link(row, last[11]) == row[11]
-            )
-        except (TypeError, UnicodeEncodeError):
-            return False
 
     def _examine(self, row: Row) -> None:
         """The slow path: everything again, one at a time, so that a fault can be named."""
@@ -217,6 +262,8 @@ class _Walk:
         self._check_link(row)
         if row[4] == "message.redacted":
             self._note_redaction(row)
+        elif row[4] == "checkpoint.signed":
+            self._note_checkpoint(row)
 
     def _check_position(self, position: int) -> None:
         expected = self.position + 1
@@ -259,6 +306,13 @@ class _Walk:
     def _check_content(self, row: Row) -> None:
         position, data, data_hash, salt = row[0], row[6], row[7], row[8]
         if data is None and salt is None:
+            if not row[4].startswith(("message.", "webhook.")):
+                raise _Found(
+                    "erased",
+                    position,
+                    f"the content of a {row[4]} is gone",
+                    "Only messages and webhooks are ever erased; this was removed by other means.",
+                )
             self.erased.add(position)
         elif data is None or salt is None:
             raise _Found(
@@ -299,6 +353,20 @@ class _Walk:
             )
         self.named.update(targets)
 
+    def _note_checkpoint(self, row: Row) -> None:
+        try:
+            anchor = _anchor(json.loads(row[6]), f"the checkpoint at {row[0]}")
+        except (ValueError, RecursionError):
+            anchor = None
+        if anchor is None or anchor.signed is None or anchor.position >= row[0]:
+            raise _Found(
+                "checkpoint",
+                row[0],
+                "this record of a checkpoint does not hold a signed, earlier position",
+                "The log signs what it holds already; this was not written by Malote.",
+            )
+        self.checkpoints.append((row[0], anchor))
+
     def _compare(self, anchor: Anchor) -> None:
         if self.hash.hex().startswith(anchor.hash):
             self.confirmed = anchor.position
@@ -338,32 +406,30 @@ def _check_kinds(row: Row) -> None:
 
 
 def verify(
-    path: Path, anchors: Sequence[Anchor] = (), on_progress: Progress | None = None
+    path: Path,
+    anchors: Sequence[Anchor] = (),
+    on_progress: Progress | None = None,
+    keys: Sequence[str] = (),
 ) -> Report:
-    """Check a log file (or the data folder that holds ``log.db``) and report the first fault.
+    """Check a log file, the folder that holds ``log.db``, or an export; report the first fault.
 
-    Raises :class:`CannotRead` where nothing can be said, such as a file that does not exist.
+    ``keys`` are public keys, 64 hex digits each: checkpoints must be signed by one of them. Raises
+    :class:`CannotRead` where nothing can be said, such as a file that does not exist.
     """
     file = path / "log.db" if path.is_dir() else path
     walk = _Walk(sorted(anchors, key=lambda anchor: anchor.position))
     started = time.perf_counter()
-    fault, epoch = None, None
-    with closing(_open(file)) as connection:
-        try:
-            epoch = _read_head(connection)
-            # quick_check works in C without the interpreter's lock, so it costs no time here.
-            with ThreadPoolExecutor(max_workers=1) as pool:
-                structure = pool.submit(_quick_check, file)
-                _walk_chain(connection, walk, on_progress)
-                # The end first: what was cut off may be what explains an erasure before it.
-                _check_end(walk)
-                _check_keys(connection)
-                _check_erasures(connection, walk)
-                structure.result()
-        except _Found as found:
-            fault = found.fault
-        except DAMAGE as error:
-            fault = _unreadable(error, None).fault
+    fault, epoch, checkpoint = None, None, 0
+    try:
+        for anchor in walk.anchors:
+            _check_signature(anchor, keys)
+        look = _look_at_export if _is_export(file) else _look_at_log
+        epoch = look(file, walk, on_progress)
+        checkpoint = _check_newest_checkpoint(walk, keys)
+    except _Found as found:
+        fault = found.fault
+    except DAMAGE as error:
+        fault = _unreadable(error, None).fault
     return Report(
         file=str(file),
         epoch=epoch,
@@ -373,8 +439,36 @@ def verify(
         recorded_at=max(walk.recorded_at, 0),
         anchors=anchors,
         seconds=time.perf_counter() - started,
+        keys=keys,
+        checkpoint=checkpoint,
         fault=fault,
     )
+
+
+def _look_at_log(file: Path, walk: _Walk, on_progress: Progress | None) -> str:
+    with closing(_open(file)) as connection:
+        epoch = _read_head(connection)
+        # quick_check works in C without the interpreter's lock, so it costs no time here.
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            structure = pool.submit(_quick_check, file)
+            _walk_log(file, connection, walk, on_progress)
+            # The end first: what was cut off may be what explains an erasure before it.
+            _check_end(walk)
+            _check_keys(connection)
+            _check_erasures(walk, lambda position: _is_erased(connection, position))
+            _check_checkpoints(walk, lambda position: _hash_at(connection, position))
+            structure.result()
+    return epoch
+
+
+def _is_erased(connection: sqlite3.Connection, position: int) -> bool:
+    row = connection.execute("SELECT data FROM events WHERE position = ?", (position,)).fetchone()
+    return bool(row == (None,))
+
+
+def _hash_at(connection: sqlite3.Connection, position: int) -> bytes:
+    query = "SELECT hash FROM events WHERE position = ?"
+    return bytes(connection.execute(query, (position,)).fetchone()[0])
 
 
 def _open(file: Path) -> sqlite3.Connection:
@@ -419,7 +513,7 @@ def _connect(file: Path, mode: str) -> sqlite3.Connection:
     return connection
 
 
-def _read_head(connection: sqlite3.Connection) -> str | None:
+def _read_head(connection: sqlite3.Connection) -> str:
     tables = connection.execute(
         "SELECT name FROM sqlite_schema WHERE type = 'table' AND sql NOT LIKE '%VIRTUAL%'"
     ).fetchall()
@@ -436,7 +530,7 @@ def _read_head(connection: sqlite3.Connection) -> str | None:
 
 def _read_epoch(connection: sqlite3.Connection) -> str:
     row = connection.execute("SELECT value FROM meta WHERE name = 'epoch'").fetchone()
-    if row and isinstance(row[0], str) and re.fullmatch(r"[A-Za-z0-9_-]{1,64}", row[0]):
+    if row and isinstance(row[0], str) and _EPOCH.fullmatch(row[0]):
         return row[0]
     raise _Found(
         "file", None, "it does not say its epoch", "The table `meta` was emptied or changed."
@@ -453,14 +547,35 @@ def _unreadable(error: Exception, position: int | None) -> _Found:
     )
 
 
-def _walk_chain(connection: sqlite3.Connection, walk: _Walk, on_progress: Progress | None) -> None:
+def _walk_log(
+    file: Path, connection: sqlite3.Connection, walk: _Walk, on_progress: Progress | None
+) -> None:
+    """Walk to the end, the second half of a long log in another process meanwhile."""
     total = _count(connection)
-    page_events, start = PAGE_EVENTS, FIRST_ROWID
+    middle = total // 2
+    if total >= SPLIT_EVENTS and (os.cpu_count() or 1) > 1:
+        with _second_half(file, middle, walk.anchors) as result:
+            _walk_chain(connection, walk, on_progress, total, middle)
+            if walk.position == middle:
+                _join(walk, result())
+    # All of a short log, what has been written since, or what the other process could not read.
+    _walk_chain(connection, walk, on_progress, total)
+
+
+def _walk_chain(
+    connection: sqlite3.Connection,
+    walk: _Walk,
+    on_progress: Progress | None,
+    total: int,
+    until: int = LAST_ROWID,
+) -> None:
+    page_events = PAGE_EVENTS
+    start = walk.position + 1 if walk.position else FIRST_ROWID
     while True:
         try:
             # A row at a time is held, a page at a time is one read transaction: neither a large
             # webhook nor a long log makes this process big or keeps a server's WAL from shrinking.
-            taken = walk.take(connection.execute(_PAGE, (start, page_events)))
+            taken = walk.take(connection.execute(_PAGE, (start, until, page_events)))
         except DAMAGE as error:
             # sqlite3 reports an error one row early, so come closer row by row.
             if page_events == 1:
@@ -473,6 +588,81 @@ def _walk_chain(connection: sqlite3.Connection, walk: _Walk, on_progress: Progre
             on_progress(walk.position, max(total, walk.position))
 
 
+@contextmanager
+def _second_half(
+    file: Path, middle: int, anchors: Sequence[Anchor]
+) -> Iterator[Callable[[], dict[str, Any]]]:
+    """Another process that walks on from ``middle``; what it found, {} if nothing came of it."""
+    given = json.dumps([[anchor.position, anchor.hash, anchor.source] for anchor in anchors])
+    command = [sys.executable, "-I", __file__, "--second-half", str(middle), str(file)]
+    process = subprocess.Popen(  # noqa: S603 - this very file, by this very interpreter
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+
+    assert process.stdin is not None
+    assert process.stdout is not None
+    stdin, stdout = process.stdin, process.stdout
+
+    def result() -> dict[str, Any]:
+        output = stdout.read()
+        try:
+            found = json.loads(output) if process.wait() == 0 else {}
+        except ValueError:
+            found = {}
+        return found if isinstance(found, dict) else {}
+
+    try:
+        with suppress(BrokenPipeError), stdin:
+            stdin.write(given.encode())
+        yield result
+    finally:
+        process.kill()
+        process.wait()
+        stdout.close()
+
+
+def _walk_second_half(file: Path, middle: int, anchors: Sequence[Anchor]) -> dict[str, Any]:
+    """What the other process does: its walk, in JSON."""
+    beyond = [anchor for anchor in anchors if anchor.position > middle]
+    confirmed = max((a.position for a in anchors if a.position <= middle), default=0)
+    fault = None
+    with closing(_open(file)) as connection:
+        row = connection.execute(_PAGE, (middle, middle, 1)).fetchone()
+        walk = _Walk(beyond, last=row, confirmed=confirmed)
+        try:
+            _walk_chain(connection, walk, None, 0)
+        except _Found as found:
+            fault = asdict(found.fault)
+    return {
+        "began_at": row[11].hex(),
+        "position": walk.position,
+        "recorded_at": walk.recorded_at,
+        "hash": walk.hash.hex(),
+        "erased": sorted(walk.erased),
+        "named": list(walk.named.items()),
+        "checkpoints": [[place, asdict(anchor)] for place, anchor in walk.checkpoints],
+        "confirmed": walk.confirmed,
+        "fault": fault,
+    }
+
+
+def _join(walk: _Walk, half: dict[str, Any]) -> None:
+    """Go on where the other process ended; it must have begun at the hash that we came to."""
+    if half.get("began_at") != walk.hash.hex():
+        return
+    position, hash_ = half["position"], bytes.fromhex(half["hash"])
+    walk.last = (position, half["recorded_at"], *[None] * 9, hash_)
+    walk.erased.update(half["erased"])
+    walk.named.update(half["named"])
+    for place, found in half["checkpoints"]:
+        signed = Signature(**found.pop("signed"))
+        walk.checkpoints.append((place, Anchor(**found, signed=signed)))
+    walk.confirmed = half["confirmed"]
+    walk.anchors = [anchor for anchor in walk.anchors if anchor.position > position]
+    if half["fault"] is not None:
+        raise _Found(**half["fault"])
+
+
 def _count(connection: sqlite3.Connection) -> int:
     try:
         (last,) = connection.execute("SELECT max(position) FROM events").fetchone()
@@ -481,7 +671,7 @@ def _count(connection: sqlite3.Connection) -> int:
     return last or 0
 
 
-def _check_erasures(connection: sqlite3.Connection, walk: _Walk) -> None:
+def _check_erasures(walk: _Walk, is_erased: Callable[[int], bool]) -> None:
     unexplained = min(walk.erased - walk.named.keys(), default=None)
     if unexplained is not None:
         raise _Found(
@@ -492,14 +682,70 @@ def _check_erasures(connection: sqlite3.Connection, walk: _Walk) -> None:
         )
     for position in sorted(walk.named.keys() - walk.erased):
         # Erased while we were reading further on? Look again before saying so.
-        row = connection.execute("SELECT data FROM events WHERE position = ?", (position,))
-        if row.fetchone() != (None,):
+        if not is_erased(position):
             raise _Found(
                 "redaction",
                 position,
                 f"its content is there, though position {walk.named[position]} records its erasure",
                 "The erased content was put back, or the erasure never took place.",
             )
+
+
+def _check_checkpoints(walk: _Walk, hash_at: Callable[[int], bytes]) -> None:
+    for place, checkpoint in walk.checkpoints:
+        if hash_at(checkpoint.position).hex() != checkpoint.hash:
+            raise _Found(
+                "checkpoint",
+                place,
+                f"it says {checkpoint.hash} of position {checkpoint.position}, where it is not so",
+                "The log was rewritten before this checkpoint, or the checkpoint was put in.",
+            )
+
+
+def _check_newest_checkpoint(walk: _Walk, keys: Sequence[str]) -> int:
+    """The position that a checkpoint inside the log vouches for, signed by a key we were given."""
+    for place, checkpoint in reversed(walk.checkpoints):
+        if checkpoint.signed is not None and checkpoint.signed.public_key in keys:
+            if not _is_signed(checkpoint):
+                raise _unsigned(checkpoint, place)
+            return checkpoint.position
+    return 0
+
+
+def _check_signature(anchor: Anchor, keys: Sequence[str]) -> None:
+    if anchor.signed is None:
+        return
+    if not _is_signed(anchor):
+        raise _unsigned(anchor, anchor.position)
+    if keys and anchor.signed.public_key not in keys:
+        raise _Found(
+            "signature",
+            anchor.position,
+            f"{anchor.source} is signed by key {anchor.signed.key_id}, none of those given",
+            "Somebody else signed this checkpoint, or the key was changed: ask for its public key.",
+        )
+
+
+def _is_signed(anchor: Anchor) -> bool:
+    signed = anchor.signed
+    assert signed is not None
+    public = bytes.fromhex(signed.public_key)
+    text = (
+        f"malote checkpoint/1\n{signed.epoch}\n{anchor.position}\n{anchor.hash}\n{signed.time}\n"
+        f"{signed.key_id}\n"
+    )
+    return sha256(public).hexdigest()[:16] == signed.key_id and ed25519_verify(
+        public, text.encode(), bytes.fromhex(signed.signature)
+    )
+
+
+def _unsigned(anchor: Anchor, position: int) -> _Found:
+    return _Found(
+        "signature",
+        position,
+        f"the signature of {anchor.source} is not that of its key over what it says",
+        "The checkpoint was changed after it was signed, or nobody ever signed it.",
+    )
 
 
 def _check_end(walk: _Walk) -> None:
@@ -538,6 +784,232 @@ def _quick_check(file: Path) -> None:
         )
 
 
+# --- exports -----------------------------------------------------------------------------------
+
+_LINE_BYTES_MAX = 64 * 1024 * 1024
+
+
+def _is_export(file: Path) -> bool:
+    if not file.is_file():
+        return False
+    try:
+        with file.open("rb") as opened:
+            return opened.read(1) == b"{"
+    except OSError as error:
+        raise CannotRead(f"{file}: {error}") from error
+
+
+def _look_at_export(file: Path, walk: _Walk, on_progress: Progress | None) -> str | None:
+    """One event a line, as ``interchange.py`` writes them; no byte of a line is free to change."""
+    epochs: set[str] = set()
+    hashes = bytearray(GENESIS)  # at 32 bytes a position
+    with file.open("rb") as opened:
+        size = os.fstat(opened.fileno()).st_size
+        while line := opened.readline(_LINE_BYTES_MAX):
+            row = _row_of(line, walk.position + 1, epochs)
+            walk.take([row])
+            hashes += row[11]
+            if on_progress is not None and row[0] % PAGE_EVENTS == 0:
+                done = row[0] * size // opened.tell()
+                on_progress(row[0], max(done, row[0]))
+    _check_end(walk)
+    _check_erasures(walk, lambda _: False)
+    _check_checkpoints(walk, lambda position: bytes(hashes[32 * position : 32 * position + 32]))
+    return next(iter(epochs), None)
+
+
+def _row_of(line: bytes, expected: int, epochs: set[str]) -> Row:
+    # The data come last and are taken as they stand: their hash is over bytes, not over values.
+    # Inside a JSON string a quote is escaped, so the first such comma is not in one.
+    head, found, data = line.removesuffix(b"}\n").partition(b',"data":')
+    try:
+        fields = json.loads(head + b"}")
+        reader = _CLOUD if "specversion" in fields else _PLAIN
+        row, epoch, rendered = reader(fields, None if data == b"null" else data)
+    except (ValueError, TypeError, KeyError, RecursionError, AttributeError, OverflowError):
+        rendered = ""
+    if not found or f'{rendered},"data":'.encode() + data + b"}\n" != line:
+        raise _Found(
+            "form",
+            expected,
+            "this line is not one that an export has",
+            "The line was changed, cut short or put in; or this is no export of Malote.",
+        )
+    epochs.add(epoch)
+    if len(epochs) > 1:
+        raise _Found(
+            "form",
+            expected,
+            f"this line is of log {epoch}, the one before it is not",
+            "Lines of another log were put in.",
+        )
+    return row
+
+
+def _plain(fields: dict[str, Any], data: bytes | None) -> tuple[Row, str, str]:
+    """A line of ``--format ndjson``: its row, its epoch, and how it would be written."""
+    position, hash_ = fields["position"], bytes.fromhex(fields["hash"])
+    at = _microseconds(fields["time"])
+    epoch = fields["cursor"].split(".")[0]
+    stream, salt, key = fields["stream"], fields["salt"], fields.get("key")
+    rendered = {
+        "position": position,
+        "cursor": f"{epoch}.{position}.{hash_[:4].hex()}",
+        "type": fields["type"],
+        "version": fields["version"],
+        "time": _time_of(at),
+        "inbox": stream[6:] if stream.startswith("inbox:") else None,
+        "conversation": fields["conversation"],
+        "stream": stream,
+        "correlation_id": fields["correlation_id"],
+        "causation_id": fields["causation_id"],
+        "hash": hash_.hex(),
+        "data_hash": fields["data_hash"],
+        "salt": salt,
+    }
+    if key is not None:
+        rendered["key"] = _checked_key(position, bytes.fromhex(key)[:16])
+    row = (
+        position, at, stream, fields["conversation"], fields["type"], fields["version"], data,
+        bytes.fromhex(fields["data_hash"]), None if salt is None else bytes.fromhex(salt),
+        fields["correlation_id"], fields["causation_id"], hash_,
+    )  # fmt: skip
+    return row, epoch, _written(rendered)
+
+
+def _cloud(fields: dict[str, Any], data: bytes | None) -> tuple[Row, str, str]:
+    """A line of ``--format cloudevents``, likewise; what is not there has no attribute."""
+    position, cause = int(fields["id"]), fields.get("causationid")
+    at, epoch = _microseconds(fields["time"]), fields["source"].removeprefix("urn:malote:")
+    salt, version = fields.get("salt"), int(fields["eventversion"])
+    rendered = {
+        "specversion": "1.0",
+        "id": str(position),
+        "source": f"urn:malote:{epoch}",
+        "type": fields["type"],
+        "time": _time_of(at),
+        "datacontenttype": "application/json",
+        "subject": fields.get("subject"),
+        "stream": fields["stream"],
+        "eventversion": version,
+        "correlationid": fields.get("correlationid"),
+        "causationid": None if cause is None else str(int(cause)),
+        "hash": fields["hash"],
+        "datahash": fields["datahash"],
+        "salt": salt,
+    }
+    row = (
+        position, at, fields["stream"], fields.get("subject"), fields["type"], version, data,
+        bytes.fromhex(fields["datahash"]), None if salt is None else bytes.fromhex(salt),
+        fields.get("correlationid"), None if cause is None else int(cause),
+        bytes.fromhex(fields["hash"]),
+    )  # fmt: skip
+    return row, epoch, _written({k: v for k, v in rendered.items() if v is not None})
+
+
+_PLAIN, _CLOUD = _plain, _cloud
+
+
+def _written(fields: dict[str, Any]) -> str:
+    return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))[:-1]
+
+
+def _checked_key(position: int, key: bytes) -> str:
+    """A key is outside the chain, so it carries a check of its own: against chance, not malice."""
+    return (key + sha256(b"malote key/1\n%d\n" % position + key).digest()[:4]).hex()
+
+
+def _time_of(microseconds: int) -> str:
+    seconds, fraction = divmod(microseconds, 1_000_000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{fraction:06d}Z"
+
+
+def _microseconds(text: str) -> int:
+    if not _TIME.fullmatch(text):
+        raise ValueError("not a time")
+    since = datetime.fromisoformat(text) - datetime.fromtimestamp(0, UTC)
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+
+
+# --- Ed25519 (RFC 8032, 5.1) ---------------------------------------------------------------------
+
+_P = 2**255 - 19
+_ORDER = 2**252 + 27742317777372353535851937790883648493
+_D = -121665 * pow(121666, -1, _P) % _P
+_ROOT_OF_MINUS_1 = pow(2, (_P - 1) // 4, _P)
+_Point: TypeAlias = tuple[int, int, int, int]
+"""Extended homogeneous coordinates X, Y, Z, T, with x = X/Z, y = Y/Z, xy = T/Z."""
+
+
+def ed25519_verify(public_key: bytes, message: bytes, signature: bytes) -> bool:
+    """Whether the signature is that of the key over the message. A few milliseconds.
+
+    Without the cofactor, and nothing but the one encoding of each number: a signature that was
+    changed in any bit is another one.
+    """
+    if len(public_key) != 32 or len(signature) != 64:
+        return False
+    key = _decompress(public_key)
+    s = int.from_bytes(signature[32:], "little")
+    if key is None or s >= _ORDER:
+        return False
+    digest = sha512(signature[:32] + public_key + message).digest()
+    k = int.from_bytes(digest, "little") % _ORDER
+    x, y, z, t = key
+    # R = sB - kA, compared as it is encoded.
+    point = _add(_multiply(s, _BASE), _multiply(k, (-x % _P, y, z, -t % _P)))
+    return _compress(point) == signature[:32]
+
+
+def _add(first: _Point, second: _Point) -> _Point:
+    a = (first[1] - first[0]) * (second[1] - second[0]) % _P
+    b = (first[1] + first[0]) * (second[1] + second[0]) % _P
+    c = 2 * first[3] * second[3] * _D % _P
+    d = 2 * first[2] * second[2] % _P
+    e, f, g, h = b - a, d - c, d + c, b + a
+    return e * f % _P, g * h % _P, f * g % _P, e * h % _P
+
+
+def _multiply(scalar: int, point: _Point) -> _Point:
+    result = (0, 1, 1, 0)
+    while scalar:
+        if scalar & 1:
+            result = _add(result, point)
+        point = _add(point, point)
+        scalar >>= 1
+    return result
+
+
+def _compress(point: _Point) -> bytes:
+    inverse = pow(point[2], -1, _P)
+    x, y = point[0] * inverse % _P, point[1] * inverse % _P
+    return (y | (x & 1) << 255).to_bytes(32, "little")
+
+
+def _decompress(encoded: bytes) -> _Point | None:
+    number = int.from_bytes(encoded, "little")
+    y, sign = number & (2**255 - 1), number >> 255
+    x = _x_of(y, sign)
+    return None if x is None else (x, y, 1, x * y % _P)
+
+
+def _x_of(y: int, sign: int) -> int | None:
+    if y >= _P:
+        return None
+    square = (y * y - 1) * pow(_D * y * y + 1, -1, _P) % _P
+    x = pow(square, (_P + 3) // 8, _P)
+    if (x * x - square) % _P:
+        x = x * _ROOT_OF_MINUS_1 % _P
+    if (x * x - square) % _P or (x == 0 and sign):
+        return None
+    return x if x & 1 == sign else _P - x
+
+
+_BASE_Y = 4 * pow(5, -1, _P) % _P
+_BASE_X = _x_of(_BASE_Y, 0) or 0
+_BASE: _Point = (_BASE_X, _BASE_Y, 1, _BASE_X * _BASE_Y % _P)
+
+
 # --- anchors -----------------------------------------------------------------------------------
 
 
@@ -549,19 +1021,21 @@ def read_receipt(text: str) -> list[Anchor]:
     if match := _RECEIPT.fullmatch(text):
         return [Anchor(int(match[1]), match[2], f"receipt {match[1]}:{match[2][:8]}")]
     if match := _CURSOR.fullmatch(text):
-        return [Anchor(int(match[2]), match[3], f"cursor {text}", match[1])]
+        return [Anchor(int(match[2]), match[3], f"cursor {text}")]
     return read_anchors(Path(text))
 
 
 def read_anchors(file: Path) -> list[Anchor]:
-    """Anchors from a JSON file: ``{"position", "hash"}``, or a list of such.
+    """Anchors from a JSON file: ``{"position", "hash"}``, a checkpoint, or a list of such.
 
     An answer that holds them as ``receipts`` (a webhook's) or ``checkpoints`` will do as well.
+    Nothing in an anchor is passed over: a field that is missing, unknown or doubled is an error.
 
     Raises :class:`AnchorMalformed`.
     """
     try:
-        found = list(_anchors_in(json.loads(file.read_bytes()), file.name))
+        text = json.loads(file.read_bytes(), object_pairs_hook=_without_doubles)
+        found = list(_anchors_in(text, file.name))
     except (OSError, ValueError, TypeError, RecursionError) as error:
         raise AnchorMalformed(f"{file}: {error}") from error
     if not found:
@@ -580,15 +1054,60 @@ def _anchors_in(value: Any, source: str) -> Iterator[Anchor]:
         yield _anchor(value, source)
 
 
+def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise AnchorMalformed("a field is there twice")
+    return fields
+
+
+_RECEIPT_FIELDS = frozenset({"position", "hash"})
+_BACKUP_FIELDS = frozenset({"position", "hash", "file"})
+_CHECKPOINT_FORMS = {
+    "epoch": _EPOCH,
+    "time": _TIME,
+    "key_id": re.compile(r"[0-9a-f]{16}", re.ASCII),
+    "public_key": re.compile(r"[0-9a-f]{64}", re.ASCII),
+    "signature": re.compile(r"[0-9a-f]{128}", re.ASCII),
+}
+
+
 def _anchor(value: Any, source: str) -> Anchor:
     if not isinstance(value, dict):
         raise AnchorMalformed("an anchor is an object with a position and a hash")
     position, hash_ = value.get("position"), value.get("hash")
-    if type(position) is not int or position < 1:
+    if type(position) is not int or not 1 <= position <= LAST_ROWID:
         raise AnchorMalformed(f"not a position: {position!r}")
     if not isinstance(hash_, str) or not _HASH.fullmatch(hash_):
         raise AnchorMalformed(f"not a chain hash in hex: {hash_!r}")
-    return Anchor(position, hash_, source, value.get("epoch"), "signature" in value)
+    if value.keys() in (_RECEIPT_FIELDS, _BACKUP_FIELDS):
+        return Anchor(position, hash_, source)
+    if value.keys() != _RECEIPT_FIELDS | _CHECKPOINT_FORMS.keys() or len(hash_) != 64:
+        raise AnchorMalformed("neither the fields of a receipt nor those of a checkpoint")
+    for name, form in _CHECKPOINT_FORMS.items():
+        if not isinstance(value[name], str) or not form.fullmatch(value[name]):
+            raise AnchorMalformed(f"not a checkpoint's {name}: {value[name]!r}")
+    signed = Signature(**{name: value[name] for name in _CHECKPOINT_FORMS})
+    return Anchor(position, hash_, source, signed)
+
+
+_KEY = re.compile(r"[0-9a-f]{64}", re.ASCII)
+
+
+def read_key(text: str) -> str:
+    """A public key: 64 hex digits, or the name of a file that holds them.
+
+    Raises :class:`AnchorMalformed`.
+    """
+    if _KEY.fullmatch(text):
+        return text
+    try:
+        content = Path(text).read_text("ascii").strip()
+    except (OSError, ValueError) as error:
+        raise AnchorMalformed(f"{text}: {error}") from error
+    if not _KEY.fullmatch(content):
+        raise AnchorMalformed(f"{text}: it holds no public key of 64 hex digits")
+    return content
 
 
 # --- for people --------------------------------------------------------------------------------
@@ -609,6 +1128,7 @@ def describe(report: Report) -> list[str]:
         f"verified: yes, {report.file}",
         f"  events       {_describe_events(report)}",
         f"  anchors      {_describe_anchors(report)}",
+        f"  signatures   {_describe_signatures(report)}",
     ]
     if report.events:
         lines.append(f"  head         {report.events} of {_time_text(report.recorded_at)}")
@@ -626,9 +1146,17 @@ def _describe_anchors(report: Report) -> str:
     if not report.anchors:
         return "none presented, so a cut-off end would not show"
     highest = max(anchor.position for anchor in report.anchors)
-    signed = any(anchor.signed for anchor in report.anchors)
-    note = "; signatures were not checked" if signed else ""
-    return f"{len(report.anchors)} agree, the highest at {highest}{note}"
+    return f"{len(report.anchors)} agree, the highest at {highest}"
+
+
+def _describe_signatures(report: Report) -> str:
+    if report.keys:
+        inside = f"up to {report.checkpoint}" if report.checkpoint else "nowhere"
+        return f"checkpoints presented are by the keys given; the log itself is signed {inside}"
+    ids = sorted({anchor.signed.key_id for anchor in report.anchors if anchor.signed is not None})
+    if ids:
+        return f"by {', '.join(ids)}, which vouches for itself: give the key you trust with --key"
+    return "none presented"
 
 
 def _time_text(microseconds: int) -> str:
@@ -643,7 +1171,9 @@ def _printable(text: str) -> str:
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="verify", description="Verify a Malote log, offline.")
+    parser = argparse.ArgumentParser(
+        prog="verify", description="Verify a Malote log or an export of one, offline."
+    )
     parser.add_argument("path", type=Path, metavar="FILE|FOLDER")
     parser.add_argument(
         "--receipt",
@@ -654,17 +1184,28 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--checkpoint", action="append", default=[], type=Path, help="a JSON file; repeatable"
     )
+    parser.add_argument(
+        "--key",
+        action="append",
+        default=[],
+        help="a public key that may sign, hex or a file; repeatable",
+    )
     parser.add_argument("--json", action="store_true", help="the report as one JSON object")
+    parser.add_argument("--second-half", type=int, help=argparse.SUPPRESS)
     return parser.parse_args(argv)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """``python -m eventstore.verify``: 0 verified, 1 a fault, 2 usage, 3 cannot be read."""
     options = _parse(argv)
+    if options.second_half is not None:
+        anchors = [Anchor(*fields) for fields in json.load(sys.stdin)]
+        json.dump(_walk_second_half(options.path, options.second_half, anchors), sys.stdout)
+        return 0
     try:
         anchors = [anchor for text in options.receipt for anchor in read_receipt(text)]
         anchors += [anchor for file in options.checkpoint for anchor in read_anchors(file)]
-        report = verify(options.path, anchors)
+        report = verify(options.path, anchors, keys=[read_key(text) for text in options.key])
     except AnchorMalformed as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_USAGE

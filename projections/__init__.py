@@ -1,6 +1,7 @@
 """Events to rows: what can be asked, derived from the log and always safe to delete."""
 
 from projections.access import ACCESS
+from projections.checkpoints import CHECKPOINTS
 from projections.connections import CONNECTIONS
 from projections.conversations import CONVERSATIONS
 from projections.deliveries import DELIVERIES
@@ -16,6 +17,7 @@ PROJECTIONS: tuple[Projection, ...] = (
     DELIVERIES,
     CONNECTIONS,
     METRICS,
+    CHECKPOINTS,
     ACCESS,
 )
 """All of them. A new projection is one file and one entry here."""

@@ -6,6 +6,7 @@ import click
 
 from api import logs
 from api.commands.backup import backup, restore
+from api.commands.checkpoint import checkpoint
 from api.commands.demo import demo
 from api.commands.doctor import doctor
 from api.commands.inbox import inbox
@@ -28,6 +29,7 @@ COMMANDS: tuple[click.Command, ...] = (
     tail,
     trace,
     verify,
+    checkpoint,
     rebuild,
     backup,
     restore,

@@ -24,7 +24,7 @@ from eventstore import verify as verifier
     "checkpoints",
     multiple=True,
     type=click.Path(path_type=Path),
-    help="A JSON file with position and hash, kept elsewhere; repeatable.",
+    help="A JSON file with a checkpoint, kept elsewhere; repeatable.",
 )
 @click.option(
     "--receipt",
@@ -32,21 +32,32 @@ from eventstore import verify as verifier
     multiple=True,
     help="POSITION:HASH, a cursor, or a JSON file with receipts; repeatable.",
 )
+@click.option(
+    "--key",
+    "keys",
+    multiple=True,
+    help="A public key that may have signed, hex or a file with it; repeatable.",
+)
 @click.option("--json", "as_json", is_flag=True, help="The report as one JSON object.")
 def verify(
-    path: Path | None, checkpoints: tuple[Path, ...], receipts: tuple[str, ...], as_json: bool
+    path: Path | None,
+    checkpoints: tuple[Path, ...],
+    receipts: tuple[str, ...],
+    keys: tuple[str, ...],
+    as_json: bool,
 ) -> None:
-    """Check the whole log: positions, times, hashes, erasures, receipts, the file itself.
+    """Check the whole log: positions, times, hashes, erasures, proofs, the file itself.
 
-    PATH is a log file or data folder, by default the data folder of the settings. Works beside a
-    running server. Exit: 0 verified, 1 a fault (the first bad position is named), 2 usage, 3 the
+    PATH is a log file, an export, or a data folder, by default that of the settings. Works beside
+    a running server. Exit: 0 verified, 1 a fault (the first bad position is named), 2 usage, 3 the
     log cannot be read.
     """
     try:
         anchors = [anchor for text in receipts for anchor in verifier.read_receipt(text)]
         anchors += [anchor for file in checkpoints for anchor in verifier.read_anchors(file)]
         with _progress() as on_progress:
-            report = verifier.verify(path or data_folder(), anchors, on_progress)
+            trusted = [verifier.read_key(text) for text in keys]
+            report = verifier.verify(path or data_folder(), anchors, on_progress, trusted)
     except verifier.AnchorMalformed as malformed:
         raise click.UsageError(str(malformed)) from None
     except verifier.CannotRead as trouble:

@@ -52,6 +52,7 @@ ANY = dict.fromkeys(USERS, 200)
 ADMIN = dict.fromkeys(USERS, 403) | {"adm": 200}
 WRITE = {"aud": 403}
 ADMIN_NONE = ADMIN | {"adm": 404}
+AUDIT = dict.fromkeys(USERS, 403) | {"aud": 200, "adm": 200}
 MATRIX: list[tuple[str, str, dict[str, int]]] = [
     ("GET", "/v1/me", ANY),
     ("GET", "/v1/sync", ANY),
@@ -65,6 +66,8 @@ MATRIX: list[tuple[str, str, dict[str, int]]] = [
     ("GET", "/debug/deliveries", ADMIN),
     ("GET", "/debug/config", ADMIN),
     ("GET", "/metrics", ADMIN),
+    ("GET", "/v1/audit/checkpoint", AUDIT | {"aud": 404, "adm": 404}),
+    ("GET", "/v1/audit/checkpoints", AUDIT),
 ]
 """Each route, and how it answers each user where its id is support's. A route has to be here, or to
 be open to anyone on purpose."""

@@ -472,11 +472,11 @@ def test_usage_and_unreadable_files_have_exits_of_their_own(sound: Path, tmp_pat
         {"position": 3, "hash": "HASH"},
         [{"position": 3, "hash": "HASH"}],
         {"accepted": 1, "duplicates": 0, "receipts": [{"position": 3, "hash": "HASH"}]},
-        {"checkpoints": [{"position": 3, "hash": "HASH", "epoch": "e1", "signature": "…"}]},
+        {"file": "backup.db", "position": 3, "hash": "HASH"},
     ],
 )
 def test_receipts_are_read_from_what_people_keep(sound: Path, tmp_path: Path, content: Any) -> None:
-    """The object, a list, a webhook's whole answer, the checkpoints' answer."""
+    """The object, a list, a webhook's whole answer, what a backup prints."""
     kept = tmp_path / "kept.json"
     kept.write_text(json.dumps(content).replace("HASH", history()[2]["hash"].hex()))
     (anchor,) = verifier.read_receipt(str(kept))

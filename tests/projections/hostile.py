@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import strategies as st
 
 from eventstore.events import (
+    CheckpointKeyMade,
     CheckpointSigned,
     ClientConnected,
     ClientDisconnected,
@@ -129,7 +130,8 @@ of_system = (
         st.just(datetime(2026, 11, 22, tzinfo=UTC)),
         st.dictionaries(few, numbers, max_size=2),
     )
-    | st.builds(CheckpointSigned, numbers, texts, few, texts)
+    | st.builds(CheckpointSigned, few, numbers, texts, times.filter(bool), few, texts, texts)
+    | st.builds(CheckpointKeyMade, few, texts)
     | st.builds(ProjectionRebuilt, few, numbers, texts)
 )
 

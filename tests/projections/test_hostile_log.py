@@ -206,6 +206,7 @@ DIGESTS = {
     ("deliveries", 2): "3ce4a1d3552bc9b9",
     ("connections", 2): "056925510cd975c6",
     ("metrics", 2): "d38d8d429cbfd68b",
+    ("checkpoints", 1): "3369cf6146f1a26d",
     ("search", 1): "21767fe1cf0db38d",
     ("access", 1): "e50e60f32b634556",
 }
