@@ -77,15 +77,13 @@ export function ConnectionPill({
   const settled = useSettled(spoken, SPOKEN_AFTER_MS);
   return (
     <>
-      <button
-        type="button"
-        className={`pill pill-${tone}`}
-        popoverTarget="connection"
-        aria-label={`${words.connection}: ${text}`}
-      >
+      <button type="button" className={`pill pill-${tone}`} popoverTarget="connection">
         {mark}
+        <span className="visually-hidden">{words.connection}: </span>
         <span className="pill-text pill-long figures">{text}</span>
-        <span className="pill-text pill-short figures">{short}</span>
+        <span className="pill-text pill-short figures" aria-hidden="true">
+          {short}
+        </span>
       </button>
       <span className="visually-hidden" role="status">
         {settled}

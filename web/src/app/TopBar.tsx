@@ -26,9 +26,9 @@ export function TopBar(props: TopBarProps) {
   const { store, state, me } = props;
   return (
     <header className="top">
-      <span className="brand">
+      <h1 className="brand">
         <Mark /> <span className="brand-name">Malote</span>
-      </span>
+      </h1>
       <InboxFilter {...props} />
       <SearchField {...props} />
       <span className="top-space" />

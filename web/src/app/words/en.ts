@@ -38,7 +38,7 @@ export const en = {
   slow: "Slow connection",
   slowShort: "Slow",
   reconnectingShort: (seconds: number | null) =>
-    seconds === null ? "Trying …" : `Again in ${n(seconds)} s`,
+    seconds === null ? "Trying …" : `Retry ${n(seconds)} s`,
   connecting: "Connecting",
   catchingUp: (pending: number) => (pending > 0 ? `Catching up · ${n(pending)}` : "Catching up"),
   reconnecting: (attempt: number, seconds: number | null) =>

@@ -1,0 +1,75 @@
+"""One browser for all tests of a worker; a fresh profile and a fresh server for each test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from tests.web.house import CHROMIUM, MISSING, House, opened
+
+WAIT_MS = 30_000
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test that needs the browser has five times as long before it counts as hanging."""
+    for item in items:
+        if "tests/web/" in item.nodeid and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(300))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """The machine's Chromium; without one, or without a build, the reason why it is skipped.
+
+    For a module and not for the session: while Playwright runs no other test of this process can
+    run an event loop of its own.
+    """
+    if MISSING is not None:
+        pytest.skip(MISSING)
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"]
+        )
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    """A server."""
+    if MISSING is not None:
+        pytest.skip(MISSING)
+    with opened(tmp_path / "data") as house:
+        yield house
+
+
+Profile = Callable[..., BrowserContext]
+
+
+@pytest.fixture
+def profile(browser: Browser) -> Iterator[Profile]:
+    """Makes a browser profile of its own: its tabs share what it stores. No page may crash."""
+    made: list[BrowserContext] = []
+    errors: list[str] = []
+
+    def make(width: int = 1440, height: int = 900, **more: object) -> BrowserContext:
+        settings = {"locale": "en-GB", "timezone_id": "America/Sao_Paulo", **more}
+        context = browser.new_context(viewport={"width": width, "height": height}, **settings)  # type: ignore[arg-type]
+        context.set_default_timeout(WAIT_MS)
+        context.on("weberror", lambda error: errors.append(str(error.error)))
+        made.append(context)
+        return context
+
+    yield make
+    for context in made:
+        context.close()
+    assert not errors
+
+
+@pytest.fixture
+def page(profile: Profile) -> Page:
+    """One tab in a profile of its own."""
+    return profile().new_page()

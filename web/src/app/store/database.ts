@@ -1,0 +1,106 @@
+// What this browser keeps: rows, windows and the cursor they stand at, changed in one transaction.
+
+import type { Conversation, Cursor } from "../../model";
+import type { Window } from "./folding";
+
+const NAME = "malote";
+const VERSION = 1;
+const STORES = ["meta", "rows", "windows"] as const;
+
+/** `received`: cursors of events since `verified`, in order; what a sync holds against the server's. */
+export interface Meta {
+  readonly token: string;
+  readonly user: string | null;
+  readonly cursor: Cursor | null;
+  readonly complete: boolean;
+  readonly verified: Cursor | null;
+  readonly received: readonly Cursor[];
+}
+
+export interface Change {
+  /** Only whoever holds the connection writes it. */
+  readonly meta?: Meta | undefined;
+  readonly rows?: Iterable<Conversation>;
+  readonly goneRows?: Iterable<string>;
+  readonly windows?: Iterable<Window>;
+  readonly goneWindows?: Iterable<string>;
+  /** First forget everything. */
+  readonly anew?: boolean;
+}
+
+export class Database {
+  readonly #db: IDBDatabase;
+
+  private constructor(db: IDBDatabase) {
+    this.#db = db;
+  }
+
+  static async open(): Promise<Database> {
+    const request = indexedDB.open(NAME, VERSION);
+    request.onupgradeneeded = () => {
+      request.result.createObjectStore("meta");
+      request.result.createObjectStore("rows", { keyPath: "id" });
+      request.result.createObjectStore("windows", { keyPath: "id" });
+    };
+    return new Database(await settled(request));
+  }
+
+  async meta(): Promise<Meta | undefined> {
+    return settled(this.#db.transaction("meta").objectStore("meta").get("meta"));
+  }
+
+  async rows(): Promise<Conversation[]> {
+    return settled(this.#db.transaction("rows").objectStore("rows").getAll());
+  }
+
+  async window(id: string): Promise<Window | undefined> {
+    return settled(this.#db.transaction("windows").objectStore("windows").get(id));
+  }
+
+  /** All of it or nothing. Resolves once it is stored. */
+  async write(change: Change): Promise<void> {
+    const transaction = this.#db.transaction(STORES, "readwrite");
+    const done = finished(transaction);
+    const [meta, rows, windows] = STORES.map((name) => transaction.objectStore(name)) as [
+      IDBObjectStore,
+      IDBObjectStore,
+      IDBObjectStore,
+    ];
+    if (change.anew) {
+      rows.clear();
+      windows.clear();
+    }
+    for (const row of change.rows ?? []) rows.put(row);
+    for (const id of change.goneRows ?? []) rows.delete(id);
+    for (const window of change.windows ?? []) windows.put(window);
+    for (const id of change.goneWindows ?? []) windows.delete(id);
+    if (change.meta !== undefined) meta.put(change.meta, "meta");
+    await done;
+  }
+
+  async clear(): Promise<void> {
+    const transaction = this.#db.transaction(STORES, "readwrite");
+    const done = finished(transaction);
+    for (const name of STORES) transaction.objectStore(name).clear();
+    await done;
+  }
+
+  close(): void {
+    this.#db.close();
+  }
+}
+
+function settled<T>(request: IDBRequest<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+}
+
+function finished(transaction: IDBTransaction): Promise<void> {
+  return new Promise((resolve, reject) => {
+    transaction.oncomplete = () => resolve();
+    transaction.onabort = () => reject(transaction.error);
+    transaction.onerror = () => reject(transaction.error);
+  });
+}
