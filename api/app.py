@@ -21,6 +21,7 @@ from api.rate_limits import RateLimits
 from api.refusals import record_refusals
 from api.routes import (
     audit,
+    contract,
     conversations,
     debug,
     events,
@@ -64,6 +65,8 @@ ROUTES = (
     Route("/livez", health.livez),
     Route("/readyz", health.readyz),
     Route("/metrics", metrics.get_metrics),
+    Route("/openapi.json", contract.get_openapi),
+    Route("/asyncapi.json", contract.get_asyncapi),
 )
 
 EXCEPTION_HANDLERS = {

@@ -11,6 +11,7 @@ and a stream that is open asks again before it sends (GUARANTEES, G21).
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import wraps
 from typing import Any, TypeAlias, get_args
 
 import jwt
@@ -164,6 +165,7 @@ def only(roles: frozenset[Role], handler: Handler) -> Endpoint:
     stated where the route is.
     """
 
+    @wraps(handler)
     async def endpoint(request: Request) -> Response:
         gate: Gate = request.state.house.gate
         principal = gate.principal(bearer_token(request))
@@ -175,4 +177,5 @@ def only(roles: frozenset[Role], handler: Handler) -> Endpoint:
             raise Problem(FORBIDDEN)
         return await handler(request, principal)
 
+    endpoint.roles = roles  # type: ignore[attr-defined]  # /openapi.json says who may ask
     return endpoint

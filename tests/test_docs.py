@@ -8,7 +8,10 @@ from typing import get_args
 
 import attrs
 import pytest
+from starlette.routing import Route
 
+from api.app import ROUTES
+from api.operations import OPERATIONS
 from api.problems import PROBLEMS
 from api.providers import PROVIDERS
 from api.settings import Settings
@@ -58,6 +61,21 @@ def test_every_kind_of_content_is_documented(content: type) -> None:
 def test_every_problem_type_is_documented(problem: object) -> None:
     """Problem types are part of the contract: name and status in one row."""
     assert f"| {problem.status} |" in table_row(f"`{problem.name}`")  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        (method, route.path)
+        for route in ROUTES
+        if isinstance(route, Route)
+        for method in sorted((route.methods or set()) - {"HEAD"})
+    ],
+)
+def test_every_route_is_documented_for_people_and_for_programs(method: str, path: str) -> None:
+    """In protocol.md's table, and in the table that /openapi.json is made of."""
+    assert re.search(rf"`{method} {re.escape(path)}[?`]", PROTOCOL)
+    assert (method, path) in OPERATIONS, "describe it in api/operations.py"
 
 
 @pytest.mark.parametrize("refusal", Refusal, ids=lambda refusal: refusal.value)

@@ -18,7 +18,7 @@ from api.app import ROUTES
 from api.control import call
 from tests.api.serving import JWT_SECRET, USERS, Place, chat, furnished, order, post, serving
 
-OPEN_TO_ANYONE = {"/livez", "/readyz", "/webhooks/{inbox}"}
+OPEN_TO_ANYONE = {"/livez", "/readyz", "/webhooks/{inbox}", "/openapi.json", "/asyncapi.json"}
 STREAMS = {"/v1/events", "/v1/ws"}
 """They end with their client; their own files test who is let in."""
 

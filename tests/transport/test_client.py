@@ -881,7 +881,7 @@ def test_giving_up_is_told_at_once_also_to_an_application_that_is_busy() -> None
 
 
 def test_the_wait_for_the_next_attempt_is_shown_and_can_be_cut_short() -> None:
-    """ "Reconnecting, attempt 1, 10 s" with a button."""
+    """As in: Reconnecting, attempt 1, 10 s; with a button."""
 
     async def scenario(server: FakeServer) -> None:
         server.refuse = lambda _: (503, {"Retry-After": "300"})
@@ -918,7 +918,7 @@ def test_changes_of_quality_are_told_and_end_with_the_connection() -> None:
 
 
 def test_what_is_still_to_come_is_counted_down() -> None:
-    """ "Catching up, 128": told by the welcome, less with each frame."""
+    """As in: Catching up, 128. Told by the welcome, less with each frame."""
 
     async def scenario(server: FakeServer) -> None:
         async def slowly(peer: Peer, _: dict[str, Any]) -> None:

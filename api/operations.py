@@ -1,0 +1,280 @@
+"""What each HTTP route takes and gives, for ``/openapi.json``.
+
+Who may ask, the path and the summary are read from the routes and handlers themselves; schemas are
+made of the classes that are handed out. This table holds the rest. Tests hold it against the code:
+every route is here, with exactly the parameters that its handler reads, and the answers that a
+real application gives are as they are said to be here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, get_args
+
+from attrs import field, frozen
+
+from api.problems import (
+    BAD_REQUEST,
+    BODY_TOO_LARGE,
+    CHALLENGE_REFUSED,
+    CURSOR_MALFORMED,
+    CURSOR_OF_ANOTHER_HISTORY,
+    ENCODING_NOT_SUPPORTED,
+    LOG_UNAVAILABLE,
+    NOT_FOUND,
+    OVERLOADED,
+    WEBHOOK_REFUSED,
+    ProblemType,
+)
+from api.routes.audit import CHECKPOINTS_MAX
+from api.routes.conversations import PAGE_MAX, Q_CHARS_MAX
+from api.routes.debug import CONNECTIONS_MAX, DEVICES_MAX
+from api.routes.metrics import MINUTES_MAX
+from api.routes.sync import PAGE_EVENTS_MAX
+from api.schemas import CURSOR, TIME, Schema, Schemas, object_of
+from eventstore.events import Content, Event, Role
+from projections.checkpoints import Checkpoint
+from projections.conversations import Conversation
+from projections.deliveries import Delivery, Parked
+from projections.messages import Message
+from projections.metrics import Minute
+
+POSITION: Schema = {"type": "integer", "minimum": 0, "maximum": 2**63 - 1}
+COUNT: Schema = {"type": "integer", "minimum": 0}
+TEXT: Schema = {"type": "string"}
+NAME: Schema = {"type": "string", "minLength": 1, "maxLength": 200}
+HASH: Schema = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
+MOMENT: Schema = {"anyOf": [POSITION, TIME], "description": "a position, or a time"}
+RECEIPT = object_of({"position": POSITION, "hash": HASH})
+RECEIPTS = object_of(
+    {"accepted": COUNT, "duplicates": COUNT, "receipts": {"type": "array", "items": RECEIPT}}
+)
+
+MakesSchema = Callable[[Schemas], Schema]
+
+
+@frozen
+class Operation:
+    """One method of one route. ``answer`` makes the schema of its 200, None of plain text."""
+
+    answer: MakesSchema | None = None
+    media_type: str = "application/json"
+    parameters: Mapping[str, Schema] = field(factory=dict)
+    headers: Mapping[str, Schema] = field(factory=dict)
+    body: Schema | None = None
+    problems: Sequence[ProblemType] = ()
+    also: Mapping[int, MakesSchema] = field(factory=dict)
+    open_on_loopback: bool = False
+
+
+def limit(most: int) -> Schema:
+    """How many are wanted."""
+    return {"type": "integer", "minimum": 1, "maximum": most}
+
+
+def plain(schema: Schema) -> MakesSchema:
+    """A schema without classes in it."""
+    return lambda _: schema
+
+
+def rows(name: str, cls: type[Any], **more: Schema) -> MakesSchema:
+    """A page of rows, with the cursor at which it stands."""
+
+    def make(schemas: Schemas) -> Schema:
+        each = schemas.of(cls, whole=True)
+        return object_of({name: {"type": "array", "items": each}, **more, "cursor": CURSOR})
+
+    return make
+
+
+def event(schemas: Schemas) -> Schema:
+    """An event as every surface shows it: one of those that members see."""
+    seen = [cls for cls in get_args(Event) if _for_members(cls)]
+    schemas.tagged(get_args(Content), [cls.__name__.lower() for cls in get_args(Content)])
+    for cls in seen:
+        schemas.named[f"{cls.__name__}Event"] = object_of(
+            {
+                "position": POSITION,
+                "cursor": CURSOR,
+                "type": {"const": cls.type},
+                "version": COUNT,
+                "time": TIME,
+                "inbox": TEXT,
+                "conversation": {"type": ["string", "null"]},
+                "data": {"anyOf": [schemas.of(cls), {"type": "null"}]},
+            }
+        )
+    schemas.named["Event"] = {"oneOf": [schemas.refer(f"{cls.__name__}Event") for cls in seen]}
+    return schemas.refer("Event")
+
+
+def _for_members(cls: type[Any]) -> bool:
+    kind: str = cls.type
+    return kind.split(".")[0] in {"message", "contact", "conversation"}
+
+
+def _conversations(schemas: Schemas) -> Schema:
+    row = schemas.of(Conversation, whole=True)
+    found = {"allOf": [row], "properties": {"match": {"type": "object"}}}
+    return object_of({"conversations": {"type": "array", "items": found}, "cursor": CURSOR})
+
+
+def _conversation(schemas: Schemas) -> Schema:
+    return object_of({"conversation": schemas.of(Conversation, whole=True), "cursor": CURSOR})
+
+
+def _sync(schemas: Schemas) -> Schema:
+    receipt = object_of({"from": CURSOR, "to": CURSOR, "count": COUNT, "digest": HASH})
+    touched = schemas.of(Conversation, whole=True)
+    return object_of(
+        {
+            "events": {"type": "array", "items": event(schemas)},
+            "conversations": {"type": "array", "items": touched},
+            "after": CURSOR,
+            "cursor": CURSOR,
+            "has_more": {"type": "boolean"},
+            "up_to_date": {"type": "boolean"},
+            "skipped": {"type": "null"},
+            "receipt": receipt,
+        }
+    )
+
+
+def _deliveries(schemas: Schemas) -> Schema:
+    return object_of(
+        {
+            "deliveries": {"type": "array", "items": schemas.of(Delivery, whole=True)},
+            "parked": {"type": "array", "items": schemas.of(Parked, whole=True)},
+            "count": COUNT,
+            "cursor": CURSOR,
+        }
+    )
+
+
+_INBOX = object_of({"id": TEXT, "provider": TEXT, "webhook_path": TEXT})
+_ME = object_of(
+    {
+        "user": TEXT,
+        "role": {"enum": list(get_args(Role))},
+        "inboxes": {"type": "array", "items": _INBOX},
+        "may": {"type": "array", "items": TEXT},
+    }
+)
+_CONNECTION = object_of(
+    {
+        **dict.fromkeys(("session", "user", "device", "opened_at"), TEXT),
+        "address": {"type": ["string", "null"]},
+        "inboxes": {"type": "array", "items": TEXT},
+        "state": {"enum": ["catching_up", "live", "closed"]},
+        "quality": {"enum": ["good", "poor"]},
+        "rtt_ms": {"type": ["number", "null"]},
+        "attempt": COUNT,
+        "sent": CURSOR,
+        "acknowledged": CURSOR,
+        "behind": COUNT,
+        "in_flight": object_of({"events": COUNT, "bytes": COUNT}),
+        "writable": {"type": "boolean"},
+    }
+)
+_READY = object_of(
+    {
+        "status": {"enum": ["ready", "degraded", "not ready"]},
+        "parts": {"type": "object", "additionalProperties": TEXT},
+    },
+    ["status"],
+)
+_PAGE = {"limit": limit(PAGE_MAX), "before": POSITION, "as_of": MOMENT}
+_LOG = (LOG_UNAVAILABLE,)
+
+OPERATIONS: Mapping[tuple[str, str], Operation] = {
+    ("POST", "/webhooks/{inbox}"): Operation(
+        plain(RECEIPTS),
+        body={},
+        problems=(
+            *(WEBHOOK_REFUSED, BODY_TOO_LARGE, ENCODING_NOT_SUPPORTED, LOG_UNAVAILABLE),
+            OVERLOADED,
+        ),
+    ),
+    ("GET", "/webhooks/{inbox}"): Operation(media_type="text/plain", problems=(CHALLENGE_REFUSED,)),
+    ("GET", "/v1/me"): Operation(plain(_ME), problems=(BAD_REQUEST,)),
+    ("GET", "/v1/sync"): Operation(
+        _sync,
+        parameters={"cursor": CURSOR, "since": TIME, "limit": limit(PAGE_EVENTS_MAX)},
+        problems=(BAD_REQUEST, CURSOR_MALFORMED, CURSOR_OF_ANOTHER_HISTORY, *_LOG),
+    ),
+    ("GET", "/v1/conversations"): Operation(
+        _conversations,
+        parameters={
+            "inbox": NAME,
+            "q": {"type": "string", "minLength": 1, "maxLength": Q_CHARS_MAX},
+            **_PAGE,
+        },
+        problems=(BAD_REQUEST, *_LOG),
+    ),
+    ("GET", "/v1/conversations/{id}"): Operation(
+        _conversation, parameters={"as_of": MOMENT}, problems=(BAD_REQUEST, NOT_FOUND, *_LOG)
+    ),
+    ("GET", "/v1/conversations/{id}/messages"): Operation(
+        rows("messages", Message), parameters=_PAGE, problems=(BAD_REQUEST, NOT_FOUND, *_LOG)
+    ),
+    ("POST", "/v1/conversations/{id}/read"): Operation(
+        plain(RECEIPT),
+        body=object_of({"position": {**POSITION, "minimum": 1}}),
+        problems=(BAD_REQUEST, NOT_FOUND, BODY_TOO_LARGE, *_LOG),
+    ),
+    ("POST", "/v1/inboxes/{inbox}/test-message"): Operation(
+        plain(RECEIPTS), problems=(BAD_REQUEST, NOT_FOUND, OVERLOADED, *_LOG)
+    ),
+    ("GET", "/v1/events"): Operation(
+        media_type="text/event-stream",
+        headers={"Last-Event-ID": CURSOR},
+        problems=(BAD_REQUEST, CURSOR_MALFORMED, *_LOG),
+    ),
+    ("GET", "/v1/audit/checkpoint"): Operation(
+        lambda schemas: schemas.of(Checkpoint, whole=True), problems=(BAD_REQUEST, NOT_FOUND)
+    ),
+    ("GET", "/v1/audit/checkpoints"): Operation(
+        rows("checkpoints", Checkpoint),
+        parameters={"limit": limit(CHECKPOINTS_MAX), "before": POSITION},
+        problems=(BAD_REQUEST,),
+    ),
+    ("GET", "/v1/metrics/history"): Operation(
+        rows("minutes", Minute),
+        parameters={"since": TIME, "until": TIME, "limit": limit(MINUTES_MAX)},
+        problems=(BAD_REQUEST,),
+    ),
+    ("GET", "/debug/connections"): Operation(
+        plain(
+            object_of(
+                {
+                    "connections": {"type": "array", "items": _CONNECTION},
+                    "count": COUNT,
+                    "head": POSITION,
+                }
+            )
+        ),
+        parameters={"user": NAME, "limit": limit(CONNECTIONS_MAX)},
+        problems=(BAD_REQUEST,),
+    ),
+    ("GET", "/debug/deliveries"): Operation(
+        _deliveries, parameters={"limit": limit(DEVICES_MAX)}, problems=(BAD_REQUEST,)
+    ),
+    ("GET", "/debug/config"): Operation(
+        plain(
+            object_of(
+                {
+                    **dict.fromkeys(("release", "python", "sqlite", "boot", "epoch"), TEXT),
+                    "settings": {"type": "object", "additionalProperties": TEXT},
+                }
+            )
+        ),
+        problems=(BAD_REQUEST,),
+    ),
+    ("GET", "/livez"): Operation(plain(object_of({"status": {"const": "alive"}}))),
+    ("GET", "/readyz"): Operation(
+        plain(_READY), parameters={"verbose": {}}, also={503: plain(_READY)}
+    ),
+    ("GET", "/metrics"): Operation(media_type="text/plain", open_on_loopback=True),
+    ("GET", "/openapi.json"): Operation(plain({"type": "object"})),
+    ("GET", "/asyncapi.json"): Operation(plain({"type": "object"})),
+}
