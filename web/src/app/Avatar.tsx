@@ -21,12 +21,13 @@ export const Avatar = memo(function Avatar({
   );
 });
 
+/** FNV-1a, spread by the golden angle: ids that differ in one digit get hues far apart. */
 function hueOf(id: string): number {
-  let hash = 0;
+  let hash = 0x811c9dc5;
   for (let index = 0; index < id.length; index += 1) {
-    hash = (hash * 31 + id.charCodeAt(index)) | 0;
+    hash = Math.imul(hash ^ id.charCodeAt(index), 0x01000193);
   }
-  return Math.abs(hash) % 360;
+  return Math.round(((hash >>> 8) * 137.508) % 360);
 }
 
 /** The first letters of the first and last word; of a number, its last two digits. */

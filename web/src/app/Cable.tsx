@@ -1,4 +1,4 @@
-import { useState } from "react";
+import { useEffect, useState } from "react";
 import type { InboxStore } from "../model";
 import { ProblemError } from "../model";
 import { useNow } from "./hooks";
@@ -12,6 +12,11 @@ export function Cable({ store }: { readonly store: InboxStore }) {
   const [until, setUntil] = useState(0);
   const now = useNow(250, until > Date.now());
   const left = Math.ceil((until - now) / 1000);
+  // The system would fire `online`, at which a browser tries at once.
+  const plugged = until > 0 && left <= 0;
+  useEffect(() => {
+    if (plugged) store.tryNow();
+  }, [store, plugged]);
   const pull = async () => {
     const token = store.getToken();
     if (token === null) return;

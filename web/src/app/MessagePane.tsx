@@ -2,7 +2,7 @@
 // scrolled up is not moved, and is told how many came.
 
 import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
-import { VList, type VListHandle } from "virtua";
+import { Virtualizer, type VirtualizerHandle } from "virtua";
 import type { Conversation, InboxStore, Message } from "../model";
 import { nameOf } from "./contact";
 import { useLasting, useMessages } from "./hooks";
@@ -79,24 +79,22 @@ export function MessagePane({
         tabIndex={0}
         onKeyDown={(event) => place.onKey(event.key)}
       >
-        <VList
-          ref={place.list}
-          className="messages"
-          shift={place.prepending}
-          onScroll={onScroll}
-          tabIndex={-1}
-        >
-          {lines.map((line, index) => (
-            <LineShown
-              key={line.key}
-              line={line}
-              first={index === 0}
-              complete={complete}
-              now={now}
-              quoted={line.kind === "message" ? quotes(line.message) : undefined}
-            />
-          ))}
-        </VList>
+        {/* A short conversation stands at the end of its pane. */}
+        <div className="messages" tabIndex={-1}>
+          <div className="messages-above" />
+          <Virtualizer ref={place.list} shift={place.prepending} onScroll={onScroll}>
+            {lines.map((line, index) => (
+              <LineShown
+                key={line.key}
+                line={line}
+                first={index === 0}
+                complete={complete}
+                now={now}
+                quoted={line.kind === "message" ? quotes(line.message) : undefined}
+              />
+            ))}
+          </Virtualizer>
+        </div>
       </section>
       {place.arrived > 0 || !place.atEnd ? (
         <button
@@ -170,7 +168,7 @@ function quotesIn(messages: readonly Message[]) {
 
 /** Where the reader is: at the end and kept there, or further up and left alone. */
 function usePlace(messages: readonly Message[], lines: number) {
-  const list = useRef<VListHandle>(null);
+  const list = useRef<VirtualizerHandle>(null);
   const [atEnd, setAtEnd] = useState(true);
   const [arrived, setArrived] = useState(0);
   const stays = useRef(true);
