@@ -54,7 +54,7 @@ export interface ConnectionState {
   readonly rttMs: number | null;
   /** Round trips of the last 5 minutes, oldest first. */
   readonly rttHistory: readonly { readonly at: number; readonly rttMs: number }[];
-  /** Attempts in a row that led to nothing, this one included; 0 while live. */
+  /** The number of the attempt that is under way or comes next; 0 while live. */
   readonly attempt: number;
   readonly maxAttempts: number | null;
   /** When the next attempt begins; null while one is under way, live, offline or stopped. */

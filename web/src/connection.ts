@@ -1,0 +1,501 @@
+// One device's subscription, across any number of links. No React, no storage.
+//
+//   link   none --open--> socket --welcome--> session --close, silence, gap, offline--> none
+//   status connecting -> catching_up -> live -> reconnecting -> catching_up ... -> stopped
+//
+// * `cursor` is what the application has handled. Only that is acknowledged, and only that is said in
+//   the next `hello`; so nothing is lost with a link.
+// * A frame that does not follow what came before it, an event that a ping has shown and that does
+//   not come, and silence end the link; the next `hello` repairs it.
+
+import { Acks } from "./acks";
+import { backoffMs } from "./backoff";
+import { epochOf, positionOf } from "./cursor";
+import { type Handlers, Intake } from "./intake";
+import type { ConnectionState, StopReason } from "./model";
+import {
+  CLOSE,
+  type ClientFrame,
+  type Cursor,
+  type LiveFrame,
+  type PingFrame,
+  type ResetFrame,
+  type ServerFrame,
+  SUBPROTOCOL,
+  type WelcomeFrame,
+  type WireEvent,
+} from "./wire";
+
+export type { Batch } from "./intake";
+export type { ConnectionState, ConnectionStatus, StopReason } from "./model";
+export type * from "./wire";
+
+const WATCH_MS = 1_000;
+/** A socket that did not open, or did not say `welcome`, in this time is given up. */
+const OPENING_MS = 15_000;
+/** A link that held this long was a good one, whatever ended it. */
+const STEADY_MS = 30_000;
+const RTT_HISTORY_MS = 5 * 60_000;
+/** What the server may say before `welcome`. */
+const EARLY: ReadonlySet<string> = new Set(["welcome", "bye", "error"]);
+/** How long progress (`cursor`, `pending`, `rttMs`) may gather before listeners hear of it. */
+const PROGRESS_MS = 100;
+
+export interface CloseInfo {
+  readonly code: number;
+  readonly reason: string;
+}
+
+export interface ConnectionOptions extends Handlers {
+  /** Where the server is: `https://inbox.example.org`. Default: where the page came from. */
+  readonly url?: string;
+  /** A function is asked before each attempt. */
+  readonly token: string | (() => string | Promise<string>);
+  /** One installation of one user: 1 to 100 letters, digits and . _ : @ - */
+  readonly device: string;
+  /** What the application has; null: where this device last acknowledged, or now. */
+  readonly cursor?: Cursor | null;
+  /** Attempts in a row before it stops with `attempts_used_up`; null: no limit. */
+  readonly maxAttempts?: number | null;
+  /** Asked for each close that may be followed by another attempt. */
+  readonly shouldReconnect?: (close: CloseInfo) => boolean;
+  readonly onOpen?: (frame: WelcomeFrame) => void;
+  readonly onClose?: (close: CloseInfo) => void;
+  /** The server refused a frame, the application threw, or the token could not be had. */
+  readonly onError?: (error: unknown) => void;
+}
+
+export class Connection {
+  readonly #options: ConnectionOptions;
+  readonly #listeners = new Set<() => void>();
+  readonly #intake: Intake;
+  readonly #acks = new Acks((frame) => this.#send(frame));
+  /** What listeners know, and what they will be told next. */
+  #told: ConnectionState;
+  #state: ConnectionState;
+  #telling: ReturnType<typeof setTimeout> | undefined;
+
+  #running = false;
+  #token: ConnectionOptions["token"];
+  #socket: WebSocket | null = null;
+  /** Changes with each link; what belongs to an older one is ignored. */
+  #link = 0;
+  #welcome: WelcomeFrame | null = null;
+  #received: Cursor | null = null;
+  #missing: { cursor: Cursor; until: number } | null = null;
+  #openedAt = 0;
+  #heardAt = 0;
+  #attempts = 0;
+  #sentAway = false;
+  #retry: ReturnType<typeof setTimeout> | undefined;
+  #watch: ReturnType<typeof setInterval> | undefined;
+
+  constructor(options: ConnectionOptions) {
+    this.#options = options;
+    this.#token = options.token;
+    this.#told = this.#state = initialState(options);
+    this.#intake = new Intake(this.#state.cursor, options, {
+      handled: ({ cursor }, events) => this.#handled(cursor, events),
+      live: (frame) => this.#live(frame),
+      failed: (error, current) => this.#failed(error, current),
+    });
+  }
+
+  // --- what the application asks ---------------------------------------------------------------
+
+  /** Immutable; a new object with each change that listeners are told of. */
+  getSnapshot = (): ConnectionState => this.#told;
+
+  subscribe = (listener: () => void): (() => void) => {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  };
+
+  get readyState(): number {
+    return this.#socket?.readyState ?? 3;
+  }
+
+  /** Connects, and keeps connected until `stop`. Safe to call twice. */
+  start(): void {
+    if (this.#running) return;
+    this.#running = true;
+    this.#attempts = 0;
+    for (const [target, type, listener] of this.#senses) target.addEventListener(type, listener);
+    this.#watch = setInterval(this.#look, WATCH_MS);
+    this.#set({ status: "connecting", stopReason: null, downSince: Date.now() });
+    if (navigator.onLine === false) this.#offline();
+    else this.#open();
+  }
+
+  /** Acknowledges what was handled, and disconnects. */
+  stop(reason: StopReason = "idle"): void {
+    if (!this.#running) return;
+    this.#running = false;
+    for (const [target, type, listener] of this.#senses) target.removeEventListener(type, listener);
+    clearInterval(this.#watch);
+    clearTimeout(this.#retry);
+    this.#acks.flush();
+    this.#detach();
+    const downSince = this.#state.downSince ?? Date.now();
+    this.#set({ status: "stopped", stopReason: reason, retryAt: null, downSince });
+  }
+
+  /** Connects at once where a link is missing; begins anew where it had stopped. */
+  tryNow = (): void => {
+    if (!this.#running) this.start();
+    else if (this.#socket === null) this.#open();
+  };
+
+  /** Renews the token, on this link and (instead of a plain one) on later ones. */
+  refresh(token: string): void {
+    if (typeof this.#token === "string") this.#token = token;
+    this.#send({ type: "refresh", token });
+  }
+
+  /** Sends a frame if a session is open; says whether it was. */
+  send(frame: ClientFrame): boolean {
+    return this.#welcome !== null && this.#send(frame);
+  }
+
+  // --- the link --------------------------------------------------------------------------------
+
+  async #open(): Promise<void> {
+    clearTimeout(this.#retry);
+    this.#detach();
+    const link = this.#link;
+    this.#attempts += 1;
+    this.#openedAt = this.#heardAt = Date.now();
+    const status = this.#state.status === "connecting" ? "connecting" : "reconnecting";
+    this.#set({ status, attempt: this.#attempts, retryAt: null });
+    try {
+      const token = typeof this.#token === "string" ? this.#token : await this.#token();
+      if (link === this.#link && this.#running) this.#attach(token);
+    } catch (error) {
+      this.#options.onError?.(error);
+      if (link === this.#link) this.#lost(CLOSE.ABNORMAL, "no token, or no such address");
+    }
+  }
+
+  #attach(token: string): void {
+    const socket = new WebSocket(socketUrl(this.#options.url), SUBPROTOCOL);
+    const { device } = this.#options;
+    this.#socket = socket;
+    socket.onopen = () => {
+      const { cursor } = this.#intake;
+      this.#received = cursor;
+      this.#send({ type: "hello", token, device, cursor });
+    };
+    socket.onmessage = ({ data }) => this.#hear(data as string);
+    socket.onclose = ({ code, reason }) => this.#lost(code, reason);
+  }
+
+  #send(frame: ClientFrame): boolean {
+    if (this.readyState !== 1) return false;
+    this.#socket?.send(JSON.stringify(frame));
+    return true;
+  }
+
+  /** Lets the socket go whatever it does: on a dead link its `close` may take minutes. */
+  #detach(): void {
+    const socket = this.#socket;
+    this.#link += 1;
+    this.#socket = this.#welcome = this.#missing = null;
+    this.#intake.clear();
+    this.#acks.begin();
+    if (socket === null) return;
+    socket.onopen = socket.onmessage = socket.onclose = null;
+    socket.close();
+  }
+
+  #lost(code: number, reason: string, retryAfterMs = 0): void {
+    const welcomed = this.#welcome !== null;
+    if (welcomed && Date.now() - this.#openedAt >= STEADY_MS) this.#attempts = 0;
+    this.#detach();
+    const lastClose = { code, reason };
+    const downSince = this.#state.downSince ?? Date.now();
+    this.#note({ lastClose, downSince, session: null, missed: 0 });
+    this.#options.onClose?.(lastClose);
+    if (this.#running) this.#comeBack(lastClose, welcomed, retryAfterMs); // or stopped by `onClose`
+  }
+
+  #comeBack(close: CloseInfo, welcomed: boolean, retryAfterMs: number): void {
+    const stop = this.#stopReason(close, welcomed);
+    if (stop !== null) {
+      this.stop(stop);
+      return;
+    }
+    // Two tabs or programs that are one device replace each other after each `live`: who was sent
+    // away stays patient until a link holds, or the two would race for ever.
+    this.#sentAway = close.code >= 4000 && close.code < 4500;
+    if (navigator.onLine === false) {
+      this.#offline();
+      return;
+    }
+    // Added, not the larger of the two: who were told the same time come back spread.
+    const waitMs = retryAfterMs + backoffMs(this.#attempts, Math.random());
+    this.#retry = setTimeout(this.tryNow, waitMs);
+    const attempt = this.#attempts + 1;
+    this.#set({ status: "reconnecting", attempt, retryAt: Date.now() + waitMs });
+  }
+
+  #stopReason(close: CloseInfo, welcomed: boolean): StopReason | null {
+    const { maxAttempts, shouldReconnect } = this.#options;
+    const { code } = close;
+    // After a welcome the token was good and has expired: a fresh one is tried, once.
+    const expired = code === CLOSE.UNAUTHORIZED && welcomed && typeof this.#token !== "string";
+    if (code >= 4500 && code < 5000 && !expired) {
+      if (code === CLOSE.UNAUTHORIZED) return "signed_out";
+      if (code === CLOSE.REVOKED) return "revoked";
+      return code === CLOSE.VERSION_NOT_SUPPORTED ? "not_supported" : "refused";
+    }
+    if (maxAttempts != null && this.#attempts >= maxAttempts) return "attempts_used_up";
+    return shouldReconnect?.(close) === false ? "refused" : null;
+  }
+
+  // --- what the browser and the clock say ------------------------------------------------------
+
+  readonly #offline = (): void => {
+    clearTimeout(this.#retry);
+    this.#detach();
+    const downSince = this.#state.downSince ?? Date.now();
+    this.#set({ status: "offline", retryAt: null, session: null, downSince });
+  };
+
+  /** The tab or the network is back: wait no longer, and ask more of a link that is quiet. */
+  readonly #woken = (): void => {
+    if (document.visibilityState === "hidden" && this.#state.status !== "offline") return;
+    if (this.#socket === null) this.tryNow();
+    else this.#checkSilence(1);
+  };
+
+  /** Into the back-forward cache a page takes no socket; from there it comes by `pageshow`. */
+  readonly #leaving = (): void => {
+    this.#acks.flush();
+    this.#detach();
+    this.#set({ status: "reconnecting", downSince: this.#state.downSince ?? Date.now() });
+  };
+
+  readonly #senses: readonly [EventTarget, string, () => void][] =
+    typeof window === "undefined"
+      ? []
+      : [
+          [window, "online", this.#woken],
+          [window, "offline", this.#offline],
+          [window, "pagehide", this.#leaving],
+          [window, "pageshow", this.#woken],
+          [document, "visibilitychange", this.#woken],
+        ];
+
+  readonly #look = (): void => {
+    if (this.#socket === null) {
+      // A timer does not run while the machine sleeps, and a clock may be set back.
+      const { retryAt } = this.#state;
+      if (retryAt !== null && Date.now() > retryAt + WATCH_MS) this.tryNow();
+      return;
+    }
+    if (Date.now() < this.#heardAt) this.#heardAt = this.#openedAt = Date.now();
+    this.#checkSilence(2);
+    if (this.#missing !== null && Date.now() >= this.#missing.until) {
+      const { cursor } = this.#missing;
+      this.#missing = null;
+      if (this.#lacks(cursor)) this.#lost(CLOSE.ABNORMAL, "an event did not come");
+    }
+  };
+
+  /** `timeouts`: how many heartbeats may be late by their time before the link counts as dead. */
+  #checkSilence(timeouts: number): void {
+    const silentMs = Date.now() - this.#heardAt;
+    if (this.#welcome === null) {
+      if (silentMs > OPENING_MS) this.#lost(CLOSE.ABNORMAL, "no answer");
+      return;
+    }
+    const { interval_ms, timeout_ms } = this.#welcome.heartbeat;
+    const expectedMs = interval_ms * 1.1; // the server's jitter
+    if (silentMs > expectedMs + timeouts * timeout_ms) {
+      this.#lost(CLOSE.ABNORMAL, "no sign of life");
+    } else if (silentMs > expectedMs + timeout_ms / 2 && this.#state.missed === 0) {
+      this.#set({ missed: 1, quality: "poor" });
+    }
+  }
+
+  #lacks(cursor: Cursor): boolean {
+    // With something unacknowledged the window may be full, and the server owes us nothing yet.
+    const idle = this.#state.status === "live" && !this.#acks.outstanding;
+    return idle && positionOf(cursor) > positionOf(this.#received);
+  }
+
+  // --- what the server says --------------------------------------------------------------------
+
+  #hear(text: string): void {
+    this.#heardAt = Date.now();
+    if (this.#state.missed > 0) this.#set({ missed: 0 });
+    try {
+      this.#take(JSON.parse(text) as ServerFrame, text.length);
+    } catch (error) {
+      this.#lost(CLOSE.ABNORMAL, error instanceof Error ? error.message : "a malformed frame");
+    }
+  }
+
+  #take(frame: ServerFrame, bytes: number): void {
+    if (this.#welcome === null && !EARLY.has(frame.type)) {
+      throw new Error("a frame before the welcome");
+    }
+    switch (frame.type) {
+      case "welcome":
+        this.#greeted(frame);
+        break;
+      case "ping":
+        this.#send({ type: "pong", id: frame.id });
+        this.#pinged(frame);
+        break;
+      case "events":
+      case "skipped":
+        this.#demandFollows(frame.after);
+        this.#acks.came(frame.cursor, frame.type === "events" ? frame.events.length : 0, bytes);
+        if (positionOf(frame.cursor) > positionOf(this.#received)) this.#received = frame.cursor;
+        this.#intake.put(frame);
+        break;
+      case "live":
+        this.#demandFollows(frame.cursor);
+        this.#intake.put(frame);
+        break;
+      case "reset":
+        this.#resetTo(frame);
+        break;
+      case "error":
+        this.#options.onError?.(frame.problem);
+        break;
+      case "bye":
+        this.#lost(frame.code, frame.reason, frame.retry_after_ms ?? 0);
+    } // another type is a newer server's
+  }
+
+  #greeted(frame: WelcomeFrame): void {
+    const { resume } = frame;
+    this.#welcome = frame;
+    this.#acks.begin(frame.window);
+    this.#set({
+      status: "catching_up",
+      session: frame.session,
+      user: frame.user,
+      pending: resume.pending,
+      quality: null,
+    });
+    this.#options.onOpen?.(frame);
+    if (resume.outcome === "reset") {
+      const reason = resume.reason ?? "history_differs";
+      this.#resetTo({ type: "reset", cursor: resume.cursor, reason });
+    } else if (this.#received === null) {
+      // A second hello without a cursor would begin at a later head, and what lies between be lost.
+      this.#received = resume.cursor;
+      const nothing = { type: "events", after: resume.cursor, cursor: resume.cursor } as const;
+      this.#intake.put({ ...nothing, attempt: 1, events: [] });
+    }
+  }
+
+  /** The welcome and a frame may both say so. */
+  #resetTo(frame: ResetFrame): void {
+    if (this.#received === frame.cursor) return;
+    this.#received = frame.cursor;
+    this.#acks.came(frame.cursor, 0, 0);
+    this.#intake.clear();
+    this.#intake.put(frame);
+  }
+
+  #demandFollows(after: Cursor): void {
+    const last = this.#received ?? after;
+    const ahead = positionOf(after) - positionOf(last);
+    if (ahead > 0) throw new Error("a gap in the events");
+    if (epochOf(after) !== epochOf(last) || (ahead === 0 && after !== last)) {
+      throw new Error("events of another history");
+    }
+  }
+
+  #pinged({ cursor, rtt_ms: rttMs, quality }: PingFrame): void {
+    const at = Date.now();
+    const recent = this.#state.rttHistory.filter((one) => at - one.at <= RTT_HISTORY_MS);
+    const rttHistory = rttMs === null ? recent : [...recent, { at, rttMs }];
+    this.#note({ quality, rttMs, rttHistory });
+    if (quality !== this.#told.quality) this.#tell();
+    if (this.#missing === null && this.#lacks(cursor)) {
+      // Not believed at once: the event may be on its way behind this very ping.
+      const until = at + (this.#welcome?.heartbeat.timeout_ms ?? 0);
+      this.#missing = { cursor, until };
+    }
+  }
+
+  // --- what the application did ----------------------------------------------------------------
+
+  #handled(cursor: Cursor, events: readonly WireEvent[]): void {
+    const { status, pending, completeTo } = this.#state;
+    this.#note({
+      cursor: this.#intake.cursor,
+      pending: Math.max(0, pending - events.length),
+      completeTo: status === "live" ? (events.at(-1)?.time ?? completeTo) : completeTo,
+    });
+    this.#acks.handled(cursor);
+  }
+
+  #live({ time: completeTo }: LiveFrame): void {
+    if (!this.#sentAway || Date.now() - this.#openedAt >= STEADY_MS) this.#attempts = 0;
+    this.#set({ status: "live", attempt: 0, pending: 0, completeTo, downSince: null });
+  }
+
+  #failed(error: unknown, current: boolean): void {
+    this.#options.onError?.(error);
+    if (current) this.#lost(CLOSE.ABNORMAL, "the application could not handle it");
+  }
+
+  // --- telling ---------------------------------------------------------------------------------
+
+  /** Progress: listeners hear of it soon, however much of it there is. */
+  #note(changes: Partial<ConnectionState>): void {
+    this.#state = { ...this.#state, ...changes };
+    this.#telling ??= setTimeout(() => this.#tell(), PROGRESS_MS);
+  }
+
+  #set(changes: Partial<ConnectionState>): void {
+    this.#state = { ...this.#state, ...changes };
+    this.#tell();
+  }
+
+  #tell(): void {
+    clearTimeout(this.#telling);
+    this.#telling = undefined;
+    this.#told = this.#state;
+    for (const listener of this.#listeners) listener();
+  }
+}
+
+/** The state before `start`; also what a server renders. */
+export function initialState(
+  options: Pick<ConnectionOptions, "device" | "cursor" | "maxAttempts">,
+): ConnectionState {
+  return {
+    status: "stopped",
+    quality: null,
+    rttMs: null,
+    rttHistory: [],
+    attempt: 0,
+    maxAttempts: options.maxAttempts ?? null,
+    retryAt: null,
+    missed: 0,
+    pending: 0,
+    session: null,
+    user: null,
+    device: options.device,
+    cursor: options.cursor ?? null,
+    completeTo: null,
+    downSince: null,
+    lastClose: null,
+    stopReason: "idle",
+  };
+}
+
+function socketUrl(base: string | undefined): URL {
+  const url = new URL(base ?? "", window.location.href);
+  if (base === undefined) url.pathname = url.hash = url.search = "";
+  url.protocol = url.protocol.replace("http", "ws");
+  url.pathname = `${url.pathname.replace(/\/$/, "")}/v1/ws`;
+  return url;
+}
