@@ -14,12 +14,14 @@ from pathlib import Path
 from secrets import token_bytes
 from typing import Any, TypeAlias, get_args
 
+from api.erasure import erase
 from api.house import Records
 from api.keyring import InboxKeys, InboxSecret, Token
 from api.names import NAME_RULE, is_name
 from api.providers import PROVIDERS
 from api.providers.contract import Secret, SecretMalformed, active
 from eventstore.draft import Draft
+from eventstore.erasure import CannotErase
 from eventstore.events import (
     InboxCreated,
     MemberAdded,
@@ -217,6 +219,20 @@ async def signing_key(records: Records, *, rotate: bool = False) -> Answer:
     return {"key_id": key.key_id, "public_key": key.public_key}
 
 
+async def redact(records: Records, *, position: int, reason: str, by: str) -> Answer:
+    """Erase what the event at a position says, wherever the log holds it."""
+    try:
+        receipt, positions, purged = await erase(records, position, reason=reason, by=by)
+    except CannotErase as cannot:
+        raise ActionRefused(str(cannot)) from None
+    return {
+        "position": receipt.position,
+        "hash": receipt.hash.hex(),
+        "erased": list(positions),
+        "purged": purged,
+    }
+
+
 Action: TypeAlias = Callable[..., Awaitable[Any]]
 
 ACTIONS: Mapping[str, Action] = {
@@ -233,6 +249,7 @@ ACTIONS: Mapping[str, Action] = {
         backup,
         checkpoint,
         signing_key,
+        redact,
     )
 }
 

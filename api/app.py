@@ -57,6 +57,7 @@ ROUTES = (
     Route("/v1/events", only(ANYONE_INSIDE, events.get_events)),
     WebSocketRoute("/v1/ws", LiveSessions()),
     Route("/v1/audit/checkpoint", only(AUDITORS, audit.get_checkpoint)),
+    Route("/v1/audit/redact", only(AUDITORS, audit.post_redact), methods=["POST"]),
     Route("/v1/audit/checkpoints", only(AUDITORS, audit.get_checkpoints)),
     Route("/v1/metrics/history", only(ADMINS, metrics.get_history)),
     Route("/debug/connections", only(ADMINS, debug.get_connections)),

@@ -32,6 +32,7 @@ from api.routes.debug import CONNECTIONS_MAX, DEVICES_MAX
 from api.routes.metrics import MINUTES_MAX
 from api.routes.sync import PAGE_EVENTS_MAX
 from api.schemas import CURSOR, TIME, Schema, Schemas, object_of
+from eventstore.erasure import REASON_CHARS_MAX
 from eventstore.events import Content, Event, Role
 from projections.checkpoints import Checkpoint
 from projections.conversations import Conversation
@@ -237,6 +238,25 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         rows("checkpoints", Checkpoint),
         parameters={"limit": limit(CHECKPOINTS_MAX), "before": POSITION},
         problems=(BAD_REQUEST,),
+    ),
+    ("POST", "/v1/audit/redact"): Operation(
+        plain(
+            object_of(
+                {
+                    "position": POSITION,
+                    "hash": {"type": "string"},
+                    "erased": {"type": "array", "items": POSITION},
+                    "purged": {"type": "boolean"},
+                }
+            )
+        ),
+        body=object_of(
+            {
+                "position": {**POSITION, "minimum": 1},
+                "reason": {"type": "string", "minLength": 1, "maxLength": REASON_CHARS_MAX},
+            }
+        ),
+        problems=(BAD_REQUEST, BODY_TOO_LARGE, *_LOG),
     ),
     ("GET", "/v1/metrics/history"): Operation(
         rows("minutes", Minute),

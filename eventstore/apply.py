@@ -17,7 +17,12 @@ from attrs import frozen
 from eventstore.chain import GENESIS, SALT_BYTES, data_hash, header, link
 from eventstore.codec import encode
 from eventstore.draft import Draft, Receipt, idempotency_key
-from eventstore.events import RecordedEvent, WebhookDuplicated, WebhookReceived
+from eventstore.events import (
+    MessageRedacted,
+    RecordedEvent,
+    WebhookDuplicated,
+    WebhookReceived,
+)
 
 EventRow: TypeAlias = tuple[
     int, int, str, str | None, str, int, bytes, bytes, bytes, str | None, int | None, bytes
@@ -56,13 +61,17 @@ class Ordered:
 
 @frozen
 class Applied:
-    """What one transaction writes, and what each append is answered once it is durable."""
+    """What one transaction writes, and what each append is answered once it is durable.
+
+    ``erased`` are positions, of this group or before, that lose their data and salt with it.
+    """
 
     head: Head
     events: list[RecordedEvent]
     rows: list[EventRow]
     keys: list[tuple[bytes, int]]
     receipts: list[list[Receipt]]
+    erased: list[int]
 
 
 def order(drafts: Sequence[Draft], data: Sequence[bytes], now: int, entropy: bytes) -> Ordered:
@@ -95,7 +104,7 @@ def apply(head: Head, appends: Sequence[Ordered], known: Mapping[bytes, Known]) 
     """
     batch = _Batch(head, known)
     receipts = [batch.add(append) for append in appends]
-    return Applied(batch.head, batch.events, batch.rows, batch.keys, receipts)
+    return Applied(batch.head, batch.events, batch.rows, batch.keys, receipts, batch.erased)
 
 
 class _Batch:
@@ -106,6 +115,7 @@ class _Batch:
         self.events: list[RecordedEvent] = []
         self.rows: list[EventRow] = []
         self.keys: list[tuple[bytes, int]] = []
+        self.erased: list[int] = []
         self._known = dict(known)
 
     def add(self, append: Ordered) -> list[Receipt]:
@@ -157,6 +167,8 @@ class _Batch:
             )
         )  # fmt: skip
         self.head = Head(position, recorded_at, hash_)
+        if isinstance(draft.event, MessageRedacted):
+            self.erased.extend(draft.event.positions)
         if draft.key is not None:
             self.keys.append((draft.key, position))
             self._known[draft.key] = Known(position, hash_, commitment, salt)

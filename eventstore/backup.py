@@ -13,6 +13,7 @@ from eventstore.apply import Head
 from eventstore.connection import APPLICATION_ID, FORMAT, GUARDS, uri
 from eventstore.events import RecordedEvent
 from eventstore.folder import FolderLock, log_path, make_private, prepare, sync_folder
+from eventstore.mark import HighWaterMark
 from eventstore.reader import EVENT_COLUMNS
 from eventstore.recheck import ChainBroken, follow
 from eventstore.writer import new_epoch
@@ -132,6 +133,7 @@ def _put_in_place(partial: Path, path: Path, epoch: str) -> None:
         old = path.with_name(path.name + suffix)
         if old.exists():
             old.with_name(f"{path.name}.replaced-{epoch}{suffix}").hardlink_to(old)
+    HighWaterMark(path.parent).forget()
     # A WAL of the old log beside the new file would be played into it: it goes first.
     for name in ("-wal", "-shm"):
         path.with_name(path.name + name).unlink(missing_ok=True)

@@ -32,6 +32,7 @@ from eventstore.events import RecordedEvent
 from eventstore.folder import make_private
 from eventstore.histogram import Histogram
 from eventstore.limits import Limits
+from eventstore.mark import HighWaterMark, Mark
 from eventstore.recheck import ChainBroken
 from eventstore.waiting import Queue, Waiting
 from eventstore.writer import Writer
@@ -40,6 +41,7 @@ logger = logging.getLogger(__name__)
 
 _REOPEN_PAUSE_S = 0.05
 _REOPEN_PAUSE_MAX_S = 5.0
+_MARK_EVERY_S = 1.0
 GROUP_SIZES = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000)
 
 
@@ -99,6 +101,9 @@ class Committer:
         self, source: Source, queue: Queue, announce: Callable[[list[RecordedEvent]], None]
     ) -> None:
         self._source = source
+        self._mark = HighWaterMark(source.path.parent)
+        self._epoch = ""
+        self._moved = asyncio.Event()
         self._queue = queue
         self._announce = announce
         self._writer: Writer | None = None
@@ -116,15 +121,54 @@ class Committer:
         if not self._source.path.exists():
             make_private(self._source.path)
         writer = self._writer = await Writer.open(self._source.path, self._source.factory)
+        self._epoch = await reader.epoch(writer.fetch)
         self.head = await reader.newest(writer.fetch)
         before = max(0, self.head.position - self._source.limits.recheck_links)
         try:
             await reader.recheck(writer.fetch, before, self._source.limits.recheck_links)
+            await self._demand_mark(writer)
         except ChainBroken as error:
+            self._keep_wal()
             self.halt(error)
         else:
             await writer.settle()
             self.state = State.WRITING
+
+    async def _demand_mark(self, writer: Writer) -> None:
+        """Raise ChainBroken unless the log reaches as far as it once did, and is the same there."""
+        mark = self._mark.read()
+        if mark is None:
+            return
+        if mark.epoch != self._epoch:
+            logger.warning("the high-water mark is of another log, and says nothing of this one")
+            return
+        found = await reader.point(writer.fetch, mark.position)
+        if found is None or found.hash != mark.hash:
+            raise ChainBroken(
+                self.head.position + 1 if found is None else mark.position,
+                f"the log ends at {self.head.position} and was at {mark.position} before"
+                if found is None
+                else "another event than the one that was there before",
+            )
+
+    def _keep_wal(self) -> None:
+        """Closing the last connection deletes the WAL; what is wrong with it is for a person."""
+        wal = self._source.path.with_name(self._source.path.name + "-wal")
+        with suppress(OSError):
+            if wal.stat().st_size:
+                wal.with_name(f"{wal.name}.halted-{self.head.position}").hardlink_to(wal)
+
+    async def keep_mark(self) -> None:
+        """Note how far the log is, at most once a second, until cancelled."""
+        while True:
+            await self._moved.wait()
+            self._moved.clear()
+            mark = Mark(self._epoch, self.head.position, self.head.hash)
+            try:
+                await asyncio.to_thread(self._mark.write, mark)
+            except OSError as error:
+                logger.warning("the high-water mark cannot be written: %s", error)
+            await asyncio.sleep(_MARK_EVERY_S)
 
     async def run(self) -> None:
         """Write groups until the queue is closed and empty, or the log halts."""
@@ -169,6 +213,7 @@ class Committer:
     def _advance(self, head: Head, events: list[RecordedEvent]) -> None:
         self.head = head
         if events:
+            self._moved.set()
             self._announce(events)
 
     async def _stop_and_reopen(self, group: Sequence[Waiting], error: Exception) -> None:
@@ -230,6 +275,11 @@ class Committer:
             found.append((head, events))
 
     @property
+    def purged(self) -> bool:
+        """Whether nothing that was erased is left in the log's files."""
+        return self._writer is not None and self._writer.purged
+
+    @property
     def _live_writer(self) -> Writer:
         assert self._writer is not None
         return self._writer
@@ -268,6 +318,10 @@ class Committer:
 
     async def close(self) -> None:
         """Close the connection, after ``run`` has ended."""
+        sound = self.state is State.WRITING
         self.state = State.CLOSED
         self._refuse(self._queue.drain())
         await self._drop_writer()
+        if sound and self.head.position:
+            with suppress(OSError):
+                self._mark.write(Mark(self._epoch, self.head.position, self.head.hash))

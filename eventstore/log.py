@@ -25,7 +25,8 @@ from eventstore.commit import CommitFigures, Committer, LogHalted, LogUnavailabl
 from eventstore.connection import Fetch, Readers, is_corrupt
 from eventstore.cursor import Cursor
 from eventstore.draft import Draft, Receipt
-from eventstore.events import RecordedEvent
+from eventstore.erasure import demand_erasable, erased_by
+from eventstore.events import MessageRedacted, RecordedEvent
 from eventstore.folder import FolderLock, free_bytes, log_path, prepare, sync_folder
 from eventstore.limits import DEFAULT_LIMITS, Limits
 from eventstore.recent import Recent
@@ -50,6 +51,8 @@ P = ParamSpec("P")
 DISK_RETRY_S = 5.0
 _DISK_ASKED_EVERY_S = 1.0
 _PRIMING_PAGE = 1_000
+_PURGE_TRIES = 50
+_PURGE_PAUSE_S = 0.1
 
 
 def wall_clock_us() -> int:
@@ -74,6 +77,7 @@ class EventLog:
             drafts_max=limits.waiting_drafts_max, bytes_max=limits.waiting_bytes_max
         )
         self._committer = Committer(source, self._queue, self._committed)
+        self._erasures = 0
         self._disk_asked_at = float("-inf")
         self._disk_free_bytes = 0
         self._resources = AsyncExitStack()
@@ -122,6 +126,8 @@ class EventLog:
             bytes_max=self._limits.recent_bytes_max,
         )
         self._task = asyncio.create_task(self._committer.run(), name="malote log writer")
+        marking = asyncio.create_task(self._committer.keep_mark(), name="malote log mark")
+        resources.callback(marking.cancel)
         logger.info(
             "log open at position %d, SQLite %s", self.head.position, sqlite3.sqlite_version
         )
@@ -196,6 +202,47 @@ class EventLog:
             raise LogUnavailable("too many appends wait for the disk")
         return await append.receipts
 
+    async def redact(
+        self,
+        position: int,
+        *,
+        reason: str,
+        by: str,
+        also: Collection[int] = (),
+        correlation_id: str | None = None,
+    ) -> tuple[Receipt, Sequence[int]]:
+        """Erase the content of an event, and of others ``also``, for good; record that it was done.
+
+        Returns when it is durable and out of memory, with the receipt of the ``message.redacted``
+        and the positions it names; out of the log's files as well, unless a reader that does not
+        end keeps it there (:attr:`purged`). Raises CannotErase, LogUnavailable.
+        """
+        asked = sorted({position, *also})
+        found = [event for each in asked for event in await self.read(each - 1, 1, until=each)]
+        left = demand_erasable(asked, found)
+        redacted = MessageRedacted(tuple(event.position for event in left), reason, by)
+        conversation = next((event.conversation for event in left if event.conversation), None)
+        draft = Draft(left[0].stream, redacted, conversation, correlation_id=correlation_id)
+        [receipt] = await self.append([draft], from_reserve=True)
+        await self._purge()
+        return receipt, redacted.positions
+
+    @property
+    def purged(self) -> bool:
+        """Whether nothing that was erased is left in the log's files."""
+        return self._committer.purged
+
+    async def _purge(self) -> None:
+        """Have the writer try until it is, for some seconds: a reader may hold the WAL."""
+        for _ in range(_PURGE_TRIES):
+            nothing = self._prepare(())
+            if self._committer.refusal() is not None or not self._queue.put(nothing):
+                return
+            await nothing.receipts  # the checkpoint of the group before is over by then
+            if self.purged:
+                return
+            await asyncio.sleep(_PURGE_PAUSE_S)
+
     def _prepare(self, drafts: Sequence[Draft]) -> Waiting:
         """Encode here, on the caller's account: what cannot be written must not fail a group."""
         for index, draft in enumerate(drafts):
@@ -222,6 +269,10 @@ class EventLog:
     def _committed(self, events: list[RecordedEvent]) -> None:
         self.tail.extend(events)
         self._recent.extend(events)
+        if erased := erased_by(events):
+            self.tail.erase(erased)
+            self._recent.erase(erased)
+            self._erasures += 1
         try:
             self.on_commit(events)
         except Exception:
@@ -237,6 +288,7 @@ class EventLog:
         *,
         until: int | None = None,
         streams: Collection[str] | None = None,
+        types: Collection[str] | None = None,
     ) -> list[RecordedEvent]:
         """Events with ``after`` < position <= ``until`` (default: head), in order.
 
@@ -246,12 +298,14 @@ class EventLog:
         until = self.head.position if until is None else min(until, self.head.position)
         if after >= until or limit <= 0:
             return []
-        if streams is None:
+        if streams is None and types is None:
             held = self._recent.read(after, until, limit, self._limits.page_bytes_max)
             if held is not None:
                 return held
-        return await self._ask(
-            reader.page, after, until, limit, streams, self._limits.page_bytes_max
+        return await self._unerased(
+            lambda: self._ask(
+                reader.page, after, until, limit, streams, types, self._limits.page_bytes_max
+            )
         )
 
     async def read_visible(
@@ -269,8 +323,10 @@ class EventLog:
         held = self.tail.read(after, limit, inboxes, bytes_max)
         if held is not None:
             return held
-        page = await self._ask(
-            reader.visible_page, after, self.head.position, limit, inboxes, bytes_max
+        page = await self._unerased(
+            lambda: self._ask(
+                reader.visible_page, after, self.head.position, limit, inboxes, bytes_max
+            )
         )
         return [Visible.of(event, self.epoch) for event in page]
 
@@ -334,6 +390,14 @@ class EventLog:
     async def backup(self, target: Path) -> Head:
         """Write a consistent copy to a new file, mode 0600; it holds all acknowledged before."""
         return await backups.backup(log_path(self.folder), target)
+
+    async def _unerased(self, read: Callable[[], Awaitable[T]]) -> T:
+        """What was being read while an erasure landed is read again."""
+        while True:
+            before = self._erasures
+            found = await read()
+            if self._erasures == before:
+                return found
 
     async def _ask(
         self,

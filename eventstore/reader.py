@@ -96,12 +96,14 @@ async def page(
     until: int,
     limit: int,
     streams: Collection[str] | None,
+    types: Collection[str] | None,
     bytes_max: int,
 ) -> list[RecordedEvent]:
     """Events with ``after`` < position <= ``until``, in order; a page may be cut by its bytes."""
-    where, named = "position > ? AND position <= ?", sorted(streams or ())
-    if streams is not None:
-        where += f" AND stream IN ({', '.join('?' * len(named))})"
+    where, named = "position > ? AND position <= ?", [*sorted(streams or ()), *sorted(types or ())]
+    for column, wanted in (("stream", streams), ("type", types)):
+        if wanted is not None:
+            where += f" AND {column} IN ({', '.join('?' * len(wanted))})"
     positions = f"SELECT position FROM events WHERE {where} ORDER BY position LIMIT ?"
     return await _page(fetch, positions, (after, until, *named, limit), bytes_max)
 

@@ -8,9 +8,10 @@ fetch from the disk, as JSON, what was in memory a tenth of a second ago.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import islice
 
+from eventstore.erasure import without_data
 from eventstore.events import RecordedEvent
 
 
@@ -33,6 +34,14 @@ class Recent:
             oldest = self._events.popleft()
             self._bytes -= _size(oldest)
             self.since = oldest.position
+
+    def erase(self, positions: Collection[int]) -> None:
+        """Hold these events without their data."""
+        for position in positions:
+            index = position - self.since - 1
+            if 0 <= index < len(self._events):
+                self._bytes -= _size(self._events[index])
+                self._events[index] = without_data(self._events[index])
 
     def read(
         self, after: int, until: int, limit: int, bytes_max: int

@@ -49,10 +49,11 @@ BEGIN SELECT RAISE(ABORT, 'events are appended, without gaps'); END;
 CREATE TRIGGER events_stay BEFORE DELETE ON events
 BEGIN SELECT RAISE(ABORT, 'events are never deleted'); END;
 
--- The one change allowed is erasure: data and salt, both, to NULL.
+-- The one change allowed is erasure: data and salt of a message or webhook, both, to NULL.
 CREATE TRIGGER events_unchanged BEFORE UPDATE ON events
 WHEN NOT (
-    NEW.data IS NULL AND NEW.salt IS NULL
+    (OLD.type GLOB 'message.*' OR OLD.type GLOB 'webhook.*') AND OLD.type <> 'message.redacted'
+    AND NEW.data IS NULL AND NEW.salt IS NULL
     AND NEW.position IS OLD.position
     AND NEW.recorded_at IS OLD.recorded_at
     AND NEW.stream IS OLD.stream

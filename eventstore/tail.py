@@ -6,13 +6,14 @@ the disk. It is bounded by events and by bytes.
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterable
+from bisect import bisect_left, bisect_right
+from collections.abc import Collection, Iterable
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from eventstore.codec import encode_recorded
 from eventstore.cursor import Cursor
+from eventstore.erasure import tombstone
 from eventstore.events import RecordedEvent
 
 
@@ -63,6 +64,15 @@ class Tail:
                 self._positions.append(entry.position)
                 self._bytes += len(entry.body)
         self._trim()
+
+    def erase(self, positions: Collection[int]) -> None:
+        """Hold tombstones in place of these events."""
+        for position in positions:
+            index = bisect_left(self._positions, position)
+            if index < len(self._positions) and self._positions[index] == position:
+                entry = self._entries[index]
+                self._entries[index] = evolve(entry, body=tombstone(entry.body))
+                self._bytes -= len(entry.body) - len(self._entries[index].body)
 
     def _trim(self) -> None:
         count = max(0, len(self._entries) - self._events_max)

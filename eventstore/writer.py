@@ -37,6 +37,9 @@ INSERT INTO appended SELECT
     iif(row.value ->> 10, substr(?3, row.key * 96 + 81, 16), NULL)
 FROM json_each(?1) AS row
 """
+_ERASE = """
+UPDATE events SET data = NULL, salt = NULL WHERE position IN (SELECT value FROM json_each(?))
+"""
 _LOOKUP = """
 WITH RECURSIVE piece(at) AS (
     SELECT 1 UNION ALL SELECT at + 16 FROM piece WHERE at + 16 < length(?1)
@@ -62,6 +65,8 @@ class Writer:
         self._connection = connection
         self._wal = path.with_name(path.name + "-wal")
         self._wal_pages = 0
+        self.purged = True
+        """Whether nothing that was erased is left in the WAL."""
 
     @classmethod
     async def open(cls, path: Path, factory: type[sqlite3.Connection]) -> Writer:
@@ -89,11 +94,28 @@ class Writer:
         """Write a group; when this returns, it is durable."""
         if not applied.rows:
             return
-        await self._connection.execute_fetchall(_APPEND, _packed(applied))
+        if applied.erased:
+            await self._commit_and_erase(applied)
+        else:
+            await self._connection.execute_fetchall(_APPEND, _packed(applied))
         self._wal_pages += _pages(applied)
 
+    async def _commit_and_erase(self, applied: Applied) -> None:
+        """As ever, and erase what the group says is erased, in one transaction."""
+        self.purged = False
+        await self._connection.execute_fetchall("BEGIN IMMEDIATE")
+        await self._connection.execute_fetchall(_APPEND, _packed(applied))
+        positions = orjson.dumps(applied.erased).decode()
+        await self._connection.execute_fetchall(_ERASE, (positions,))
+        await self._connection.execute_fetchall("COMMIT")
+
     async def checkpoint_if_due(self, *, idle: bool) -> None:
-        """Move the WAL's pages into the database when there are many; between groups only."""
+        """Move the WAL's pages into the database when there are many; between groups only.
+
+        After an erasure at once, and all of them: the WAL has the pages as they were before.
+        """
+        if not self.purged:
+            self.purged = await self.checkpoint("TRUNCATE")
         if self._wal_pages < CHECKPOINT_PAGES:
             return
         done = await self.checkpoint("PASSIVE")

@@ -37,6 +37,7 @@ P = ParamSpec("P")
 PAGE_EVENTS = 1_000
 RETRY_PAUSE_S = 1.0
 GATHER_S = 0.1
+PURGE_TRIES = 20
 HISTORIES_MAX = 2
 """As-of questions answered at a time; each folds the log into memory."""
 
@@ -288,6 +289,14 @@ class Projector:
     def skipped(self) -> int:
         """How many events this release cannot read; 0 unless a newer one wrote to the log."""
         return self._store.skipped
+
+    async def purge(self) -> bool:
+        """Leave nothing in the file of what was erased up to here; False if a reader holds it."""
+        for _ in range(PURGE_TRIES):
+            if await self._writer.run(self._store.purge):
+                return True
+            await asyncio.sleep(GATHER_S)
+        return False
 
     # --- reading ---
 

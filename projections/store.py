@@ -234,6 +234,11 @@ class Store:
                 (orjson.dumps(rows).decode(),),
             )
 
+    def purge(self) -> bool:
+        """Empty the WAL, which has pages from before an erasure; False if somebody reads."""
+        [(busy, _, _)] = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        return not busy
+
     # --- reading ---
 
     def fetch(self, query: Query[T]) -> Answer[T]:

@@ -22,7 +22,7 @@ MAY_IMPORT = {
 EFFECTS = {"asyncio", "time", "random", "sqlite3", "aiosqlite", "starlette", "uvicorn"}
 DOES_IO = {
     "eventstore": {
-        *("backup", "commit", "connection", "folder", "log", "reader", "verify", "waiting"),
+        *("backup", "commit", "connection", "folder", "log", "reader", "mark", "verify", "waiting"),
         "writer",
     },
     "projections": {"projector", "reading", "store"},

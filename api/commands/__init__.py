@@ -11,6 +11,7 @@ from api.commands.demo import demo
 from api.commands.doctor import doctor
 from api.commands.inbox import inbox
 from api.commands.rebuild import rebuild
+from api.commands.redact import redact
 from api.commands.serve import serve
 from api.commands.simulate import simulate
 from api.commands.tail import tail
@@ -30,6 +31,7 @@ COMMANDS: tuple[click.Command, ...] = (
     trace,
     verify,
     checkpoint,
+    redact,
     rebuild,
     backup,
     restore,

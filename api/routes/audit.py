@@ -1,4 +1,4 @@
-"""What auditors ask: the signed state of the log."""
+"""What auditors ask: the signed state of the log, and erasure."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.auth import Principal
+from api.erasure import erase
 from api.house import House
-from api.problems import NOT_FOUND, Problem
+from api.problems import BAD_REQUEST, BODY_TOO_LARGE, NOT_FOUND, Problem
 from api.routes import query
+from eventstore.erasure import CannotErase
 from projections.checkpoints import list_checkpoints
 from projections.projection import to_json
 
 CHECKPOINTS_MAX = 1_000
+REDACTION_BYTES_MAX = 4 * 1024
 
 
 async def get_checkpoint(request: Request, _: Principal) -> Response:
@@ -35,6 +38,48 @@ async def get_checkpoints(request: Request, _: Principal) -> Response:
     answer = await house.projector.fetch(list_checkpoints(**given))
     rows = [to_json(row) for row in answer.rows]
     return _json({"checkpoints": rows, "cursor": str(answer.cursor)})
+
+
+async def post_redact(request: Request, principal: Principal) -> Response:
+    """Erase a message or webhook for good, wherever this server holds its words."""
+    house: House = request.state.house
+    query.parameters(request)
+    position, reason = await _redaction(request)
+    try:
+        receipt, positions, purged = await erase(
+            house.records,
+            position,
+            reason=reason,
+            by=principal.user,
+            correlation_id=request.scope["request_id"],
+        )
+    except CannotErase as cannot:
+        raise Problem(BAD_REQUEST, str(cannot)) from None
+    return _json(
+        {
+            "position": receipt.position,
+            "hash": receipt.hash.hex(),
+            "erased": positions,
+            "purged": purged,
+        }
+    )
+
+
+async def _redaction(request: Request) -> tuple[int, str]:
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > REDACTION_BYTES_MAX:
+            raise Problem(BODY_TOO_LARGE, headers={"Connection": "close"})
+    try:
+        given = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise Problem(BAD_REQUEST, "the body is not JSON") from None
+    match given:
+        case {"position": int(position), "reason": str(reason)} if len(given) == 2:
+            if type(position) is int and 0 < position < 2**63:
+                return position, reason
+    raise Problem(BAD_REQUEST, 'the body is {"position": …, "reason": "…"}')
 
 
 def _json(content: object) -> Response:

@@ -53,7 +53,7 @@ def test_folder_and_files_are_for_their_owner_only(tmp_path: Path) -> None:
         await log.backup(folder / "backup.db")
         names = sorted(folder.iterdir())
         assert {path.name for path in names} == {
-            "log.db", "log.db-wal", "log.db-shm", "lock", "backup.db",
+            "log.db", "log.db-wal", "log.db-shm", "lock", "backup.db", "log.mark",
         }  # fmt: skip
         assert {_mode(path) for path in names} == {0o600}
         await log.close()

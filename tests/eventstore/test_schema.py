@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from eventstore.draft import Draft, idempotency_key
-from eventstore.events import ConversationRead, HeartbeatMissed
+from eventstore.events import HeartbeatMissed, MessageRevoked
 from eventstore.log import EventLog
 from eventstore.reader import _VISIBLE
 
@@ -32,7 +32,7 @@ def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
     async def made() -> None:
         log = await EventLog.open(tmp_path)
         keys = [idempotency_key("a", "m", name) for name in "ab"]
-        drafts = [Draft("inbox:a", ConversationRead(1, "x"), "c_1", key, "r") for key in keys]
+        drafts = [Draft("inbox:a", MessageRevoked("m"), "c_1", key, "r") for key in keys]
         await log.append([*drafts, Draft("client:x/y", HeartbeatMissed("s", 1), cause=0)])
         await log.close()
 
@@ -81,7 +81,9 @@ def test_a_redaction_changes_nothing_else(connection: sqlite3.Connection, column
 
 
 def test_a_redaction_is_allowed(connection: sqlite3.Connection) -> None:
-    """Erasure (LGPD, GDPR): both to NULL, once and for all."""
+    """Erasure (LGPD, GDPR): both to NULL, once and for all; of what holds words, and no other."""
+    with pytest.raises(sqlite3.IntegrityError):
+        connection.execute("UPDATE events SET data = NULL, salt = NULL WHERE position = 3")
     connection.execute("UPDATE events SET data = NULL, salt = NULL WHERE position = 1")
     with pytest.raises(sqlite3.IntegrityError):
         connection.execute("UPDATE events SET data = x'7b7d', salt = x'00' WHERE position = 1")
