@@ -7,7 +7,7 @@ BIN := .venv/bin
 WITH_NODE := web/with-node
 WEB_SOURCES := $(shell find web -type d \( -name node_modules -o -name dist -o -name test \) -prune -o -type f -print)
 
-.PHONY: help demo web serve test lint bench mutants lock clean install
+.PHONY: help demo web serve test lint bench mutants screenshots lock clean install
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,8 @@ bench: .venv/dev ## Measure: append, read, session, codec, HTTP ingest and whole
 	$(BIN)/pytest benchmarks -p no:randomly -p no:xdist --benchmark-columns=median,iqr,rounds -s $(ARGS)
 mutants: .venv/dev ## Break the code in some thirty ways; the simulation must catch each
 	$(BIN)/python -m tests.simulation.mutants
+screenshots: .venv/dev api/static/index.html ## Take the README's pictures anew
+	MALOTE_SCREENSHOTS=keep $(BIN)/pytest -p no:randomly tests/web/test_screenshots.py
 lock: ## Pin what pyproject.toml's ranges resolve to today, with hashes
 	$(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/pip -q install 'pip-tools>=7.5'

@@ -4,7 +4,7 @@ import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 import type { Conversation, InboxState, InboxStore } from "../model";
 import { Avatar } from "./Avatar";
 import { ConversationList } from "./ConversationList";
-import { nameOf } from "./contact";
+import { nameOf, phoneOf } from "./contact";
 import { Details } from "./Details";
 import { FirstRun } from "./FirstRun";
 import { useConversation, useInbox, useLasting, useMedia, useNow } from "./hooks";
@@ -19,12 +19,12 @@ import { useMe } from "./useMe";
 import { type SearchState, useSearch } from "./useSearch";
 import { useShortcuts } from "./useShortcuts";
 import {
-  LANGUAGES,
   type Language,
   preferredLanguage,
   rememberLanguage,
   useWords,
   WordsProvider,
+  wordsOf,
 } from "./words";
 
 const CLOCK_MS = 30_000;
@@ -44,8 +44,9 @@ export function App({ store }: { readonly store: InboxStore }) {
   useEffect(() => {
     document.title = state.unread > 0 ? `(${state.unread}) Malote` : "Malote";
   }, [state.unread]);
+  const words = useMemo(() => wordsOf(language), [language]);
   return (
-    <WordsProvider value={LANGUAGES[language].words}>
+    <WordsProvider value={words}>
       {state.phase === "signed_out" ? (
         <SignIn store={store} connection={state.connection} />
       ) : (
@@ -363,7 +364,7 @@ function Opened({
           <div className="pane-title">
             <h2 className="ellipsis">{name}</h2>
             <span className="meta ellipsis figures">
-              {[conversation.contact.phone, conversation.inbox].filter(Boolean).join(" · ")}
+              {[phoneOf(conversation), conversation.inbox].filter(Boolean).join(" · ")}
             </span>
           </div>
           <button

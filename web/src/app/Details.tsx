@@ -1,6 +1,6 @@
 import type { Conversation } from "../model";
 import { Avatar } from "./Avatar";
-import { nameOf } from "./contact";
+import { nameOf, phoneOf } from "./contact";
 import { CloseIcon } from "./icons";
 import { full } from "./times";
 import { useWords } from "./words";
@@ -16,7 +16,7 @@ export function Details({
   const { contact } = conversation;
   const name = nameOf(words, conversation);
   const facts: readonly (readonly [string, string | null])[] = [
-    [words.phone, contact.phone],
+    [words.phone, phoneOf(conversation)],
     [words.username, contact.username === null ? null : `@${contact.username}`],
     [words.inbox, conversation.inbox],
     [words.messagesCount, new Intl.NumberFormat(words.locale).format(conversation.messages)],

@@ -3,8 +3,16 @@ import type { Words } from "./words";
 
 /** What a contact is called: the name, else the user name, the number, the provider's id. */
 export function nameOf(words: Words, conversation: Conversation): string {
-  const { name, username, phone, id } = conversation.contact;
-  return name ?? (username === null ? null : `@${username}`) ?? phone ?? id ?? words.unknownContact;
+  const { name, username, id } = conversation.contact;
+  const handle = username === null ? null : `@${username}`;
+  return name ?? handle ?? phoneOf(conversation) ?? id ?? words.unknownContact;
+}
+
+/** The number as people dial it: providers leave the plus out. */
+export function phoneOf({ contact }: Conversation): string | null {
+  return contact.phone !== null && /^\d{8,15}$/.test(contact.phone)
+    ? `+${contact.phone}`
+    : contact.phone;
 }
 
 /** The last message in a line. */

@@ -29,6 +29,14 @@ export function rememberLanguage(language: Language): void {
   localStorage.setItem(KEY, language);
 }
 
+/** The words, with dates and figures as the browser's region has them: en-GB is not en-US. */
+export function wordsOf(language: Language): Words {
+  const [base = "en"] = language.split("-");
+  const regional = navigator.languages.find((tag) => tag.toLowerCase().startsWith(base));
+  const { words } = LANGUAGES[language];
+  return { ...words, locale: regional ?? words.locale };
+}
+
 const WordsContext = createContext<Words>(en);
 export const WordsProvider = WordsContext.Provider;
 export const useWords = (): Words => useContext(WordsContext);

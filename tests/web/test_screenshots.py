@@ -1,0 +1,156 @@
+"""The README's pictures are made by a test: what it shows is what there is.
+
+The pictures in ``docs/screenshots`` change only where ``MALOTE_SCREENSHOTS=keep`` asks for it
+(`make screenshots`); every run makes them all the same, and they must be pictures of that state.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.web.conftest import Profile
+from tests.web.house import ROOT, House, text
+from tests.web.looking import live, open_row, pill
+
+KEPT = ROOT / "docs/screenshots"
+BYTES_MAX = 150_000
+DESKTOP, PHONE = (1440, 900), (390, 844)
+
+
+def media(kind: str, **fields: Any) -> dict[str, Any]:
+    """The content of a message with a file."""
+    return {"type": kind, kind: {"id": kind, **fields}}
+
+
+PLACE = {
+    "latitude": -23.5613,
+    "longitude": -46.6565,
+    "name": "Av. Paulista 1000",
+    "address": "Bela Vista, São Paulo",
+}
+TALK: tuple[str | dict[str, Any], ...] = (
+    text("Hi! Are you open on Saturday?"),
+    "Good morning! Yes, from 9 to 1 😊",
+    text("Perfect. One more thing: the box came like this"),
+    media("image", mime_type="image/jpeg", caption="The lid is cracked"),
+    media("document", mime_type="application/pdf", filename="invoice-8841.pdf"),
+    "I am sorry. We send a new one today, you keep this one.",
+    {"type": "location", "location": PLACE},
+    media("audio", mime_type="audio/ogg", voice=True),
+    "Got it, it leaves this afternoon: https://example.com/track/8841",
+    text("Wow, that was quick. Thank you! 💚"),
+)
+"""What the contact sends, and, where it is only words, what the business answers."""
+
+OTHERS = (
+    ("Caio Tavares", "Meu pedido já saiu para entrega?"),
+    ("Dandara Rocha", "Chegou tudo certinho, muito obrigada! 🙌"),
+    ("Elias Monteiro", "Dá para parcelar em 3x?"),
+    ("Ingrid Halvorsen", "Does it come in green?"),
+    ("Kenji Morita", "Is the invoice in the box?"),
+    ("Lúcia Prado", "Tem esse modelo na cor verde?"),
+    ("Malik Osei", "Can I still change the address?"),
+    ("Noor Haddad", "How long does delivery take?"),
+    ("Otávio Brandão", "Pode deixar na portaria, por favor."),
+    ("Priya Nair", "One more question: can I pay on delivery?"),
+    ("Zoe Whitfield", "Everything arrived in one piece, thanks!"),
+)
+
+
+def furnished(house: House) -> None:
+    """A working day's inbox."""
+    for number, (name, said) in enumerate(OTHERS, start=2):
+        house.say(*[said] * (1 if number % 3 else 2), contact=number, name=name)
+    for number in (3, 6, 9):
+        house.report(house.echo("Of course, it is on its way", contact=number), "delivered", number)
+    for said in TALK:
+        if isinstance(said, str):
+            house.report(house.echo(said), "read")
+        else:
+            house.post([(1, "Beatriz Nogueira", said)])
+
+
+def reading(page: Page) -> None:
+    """A conversation, everything live."""
+    open_row(page, "Beatriz")
+    expect(page.locator(".bubble").last).to_contain_text("Thank you")
+    page.wait_for_timeout(800)  # the read mark, and rows at rest
+
+
+def with_details(page: Page) -> None:
+    """The same, with the contact's details."""
+    reading(page)
+    page.get_by_role("button", name="Details").click()
+    expect(page.get_by_role("complementary", name="Details")).to_be_visible()
+
+
+def without_a_server(page: Page) -> None:
+    """The link is lost; the popover says what is known."""
+    reading(page)
+    page.context.set_offline(True)
+    expect(pill(page)).to_contain_text("Offline")
+    pill(page).click()
+    page.wait_for_timeout(300)
+
+
+def synced(page: Page) -> None:
+    """What the sync button says."""
+    reading(page)
+    page.get_by_role("button", name="Sync", exact=True).click()
+    expect(page.locator(".toast")).to_contain_text("verified")
+
+
+def listed(page: Page) -> None:
+    """The list alone."""
+    expect(page.get_by_role("option").first).to_be_visible()
+    page.wait_for_timeout(500)
+
+
+class Picture(NamedTuple):
+    """One picture: what is done before it is taken."""
+
+    name: str
+    size: tuple[int, int]
+    scheme: str
+    before: Callable[[Page], None]
+
+
+PICTURES = (
+    Picture("desktop-light", DESKTOP, "light", synced),
+    Picture("desktop-dark", DESKTOP, "dark", with_details),
+    Picture("desktop-offline", DESKTOP, "light", without_a_server),
+    Picture("phone-list", PHONE, "light", listed),
+    Picture("phone-conversation", PHONE, "dark", reading),
+    Picture("phone-offline", PHONE, "light", without_a_server),
+)
+
+
+def test_the_main_states_are_as_the_readme_shows_them(
+    house: House, profile: Profile, tmp_path: Path
+) -> None:
+    """Six pictures, none larger than 150 KB, and every one of them is in the README."""
+    furnished(house)
+    folder = KEPT if os.environ.get("MALOTE_SCREENSHOTS") == "keep" else tmp_path
+    readme = (ROOT / "README.md").read_text()
+    for picture in PICTURES:
+        page = profile(*picture.size, color_scheme=picture.scheme).new_page()
+        page.goto(house.link())
+        live(page)
+        picture.before(page)
+        path = folder / f"{picture.name}.jpg"
+        page.screenshot(path=path, type="jpeg", quality=86)
+        assert path.stat().st_size < BYTES_MAX, picture.name
+        assert f"docs/screenshots/{picture.name}.jpg" in readme
+
+
+@pytest.mark.parametrize("picture", PICTURES, ids=lambda picture: picture.name)
+def test_the_kept_pictures_are_there_and_small(picture: Picture) -> None:
+    """A README without its pictures, or with megabytes of them, is none."""
+    path = KEPT / f"{picture.name}.jpg"
+    assert 5_000 < path.stat().st_size < BYTES_MAX
