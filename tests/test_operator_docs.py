@@ -169,7 +169,7 @@ def test_the_hundred_line_client_reads_and_acknowledges(
         async with asyncio.timeout(PATIENCE_S), site(tmp_path) as server:
             task = asyncio.create_task(read(server.url, "ana", str(server.log.cursor)))
             await server.append(1, 2)
-            while not await server.recorded("delivery.acknowledged"):
+            while not await server.recorded("delivery.acknowledged"):  # noqa: ASYNC110 - no event
                 await asyncio.sleep(0.05)
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)

@@ -55,6 +55,7 @@ class Server:
 
     folder: Path
     command: Sequence[str] = SERVE
+    level: str = "warning"
     process: subprocess.Popen[bytes] | None = None
     url: str = ""
 
@@ -64,7 +65,7 @@ class Server:
         self.process = subprocess.Popen(
             [sys.executable, *command],
             # A line a webhook would fill the pipe, which nobody reads, and then the server waits.
-            env={**os.environ, "MALOTE_DATA": str(self.folder), "MALOTE_LOG_LEVEL": "warning"},
+            env={**os.environ, "MALOTE_DATA": str(self.folder), "MALOTE_LOG_LEVEL": self.level},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
@@ -107,9 +108,11 @@ class Server:
 
 
 @contextlib.contextmanager
-def running(folder: Path, command: Sequence[str] = SERVE) -> Iterator[Server]:
+def running(
+    folder: Path, command: Sequence[str] = SERVE, level: str = "warning"
+) -> Iterator[Server]:
     """A server in `folder`; whatever the test does, the process is gone at the end."""
-    server = Server(folder, command)
+    server = Server(folder, command, level)
     server.start()
     try:
         yield server
