@@ -14,9 +14,11 @@ from eventstore.log import EventLog
 _append = EventLog.append
 
 
-async def _append_nothing(log: EventLog, drafts: Sequence[Draft]) -> list[Receipt]:
+async def _append_nothing(
+    log: EventLog, drafts: Sequence[Draft], *, from_reserve: bool = False
+) -> list[Receipt]:
     if not drafts[0].stream.startswith("inbox:"):
-        return await _append(log, drafts)
+        return await _append(log, drafts, from_reserve=from_reserve)
     return [Receipt(1, bytes(32)) for _ in drafts]
 
 

@@ -18,9 +18,11 @@ _background: set[asyncio.Task[list[Receipt]]] = set()
 _positions = itertools.count(1_000_000)
 
 
-async def _append_later(log: EventLog, drafts: Sequence[Draft]) -> list[Receipt]:
+async def _append_later(
+    log: EventLog, drafts: Sequence[Draft], *, from_reserve: bool = False
+) -> list[Receipt]:
     if not drafts[0].stream.startswith("inbox:"):
-        return await _append(log, drafts)
+        return await _append(log, drafts, from_reserve=from_reserve)
     task = asyncio.create_task(_append(log, drafts))
     _background.add(task)
     task.add_done_callback(_background.discard)
