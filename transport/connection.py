@@ -198,12 +198,17 @@ class Connection:
 
     # --- from the hub --------------------------------------------------------------------------
 
-    def advance(self) -> None:
-        """Send what lies between the session's cursor and the head, as far as there is room."""
-        session, audience = self.session, self.audience
+    def advance(self) -> bool:
+        """Send what lies between the session's cursor and the head, as far as there is room.
+
+        Whether that was all of it.
+        """
+        session, audience, newest = self.session, self.audience, self.audience.newest
+        complete = False
         while session.state is not State.CLOSED and self.channel.writable:
             scanned = self.read_after
-            if scanned >= audience.newest:
+            if scanned >= newest:
+                complete = True
                 if session.state is State.CATCHING_UP:
                     session.caught_up(self._hub.time_text())
                 break
@@ -214,18 +219,18 @@ class Connection:
                     self._hub.wants_disk(self)
                 break
             if page is None:
-                self.scanned = audience.newest
+                self.scanned = newest
             elif not session.deliver(page, self._hub.now()):
                 break
         self.flush()
+        return complete
 
     def commit_landed(self, newest_before: int, first: int) -> None:
         """The audience has newer events, the first of them at ``first`` or later."""
         was_there = self.read_after >= newest_before
         if was_there:
             self.scanned = first - 1
-        self.advance()
-        if was_there and self.read_after < self.audience.newest:
+        if not self.advance() and was_there:
             self._hub.fell_behind()
 
     def tick(self, now: float, head: Cursor) -> None:

@@ -95,6 +95,7 @@ class Session:
         "_patience",
         "_pulse",
         "_rewound",
+        "_wait_s",
         "close_code",
         "floor",
         "id",
@@ -126,6 +127,7 @@ class Session:
         self._parked: set[int] | None = set(parked) or None
         self._acks = AckRanges(id_, max(start.position, settled), now)
         self._patience = Patience()
+        self._wait_s = ack_wait_s(self._pulse.timeout_s)  # kept: asked for at each delivery
         self._frames: list[Packet] = []
         self._events: list[Event] = []
 
@@ -270,7 +272,7 @@ class Session:
 
     def _await_ack(self, now: float) -> None:
         if self._in_flight.events:
-            self._patience.begin(now, ack_wait_s(self._pulse.timeout_s))
+            self._patience.begin(now, self._wait_s)
 
     def _record_acks(self, now: float) -> None:
         if (acknowledged := self._acks.take(now)) is not None:
@@ -291,6 +293,7 @@ class Session:
     def _answered(self, id_: int, now: float) -> None:
         rtt_ms = self._pulse.answer(id_, now)
         if rtt_ms is not None:
+            self._wait_s = ack_wait_s(self._pulse.timeout_s)
             self._events.append(HeartbeatAnswered(self.id, rtt_ms))
 
     # --- inputs: the log -----------------------------------------------------------------------
@@ -311,7 +314,7 @@ class Session:
             fitting = page.beginning(1)
         held.push(fitting.extent)
         if self._patience.idle:
-            self._await_ack(now)
+            self._patience.begin(now, self._wait_s)
         self.last_sent = fitting.cursor
         if self._rewound is not None:
             self._rewound.take_until(fitting.cursor.position)
