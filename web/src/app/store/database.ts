@@ -28,6 +28,19 @@ export interface Change {
   readonly anew?: boolean;
 }
 
+const FIRST_ROWS = 100;
+const PAGE_ROWS = 5_000;
+
+/** `order` is the negative of the last position: an index ascends, and the newest come first. */
+interface StoredRow {
+  readonly id: string;
+  readonly order: number;
+  readonly row: Conversation;
+}
+
+/** A row without a message yet has position 0, and its own place all the same. */
+const orderOf = (row: Conversation): number => -(row.last_position || row.touched / 2);
+
 export class Database {
   readonly #db: IDBDatabase;
 
@@ -39,7 +52,8 @@ export class Database {
     const request = indexedDB.open(NAME, VERSION);
     request.onupgradeneeded = () => {
       request.result.createObjectStore("meta");
-      request.result.createObjectStore("rows", { keyPath: "id" });
+      const rows = request.result.createObjectStore("rows", { keyPath: "id" });
+      rows.createIndex("newest", "order");
       request.result.createObjectStore("windows", { keyPath: "id" });
     };
     return new Database(await settled(request));
@@ -49,8 +63,17 @@ export class Database {
     return settled(this.#db.transaction("meta").objectStore("meta").get("meta"));
   }
 
-  async rows(): Promise<Conversation[]> {
-    return settled(this.#db.transaction("rows").objectStore("rows").getAll());
+  /** All rows, newest message first, a page at a time: the first is there long before the last. */
+  async *rows(): AsyncGenerator<Conversation[]> {
+    let after = Number.NEGATIVE_INFINITY;
+    for (let limit = FIRST_ROWS; ; limit = PAGE_ROWS) {
+      const index = this.#db.transaction("rows").objectStore("rows").index("newest");
+      const beyond = IDBKeyRange.lowerBound(after, true);
+      const page: StoredRow[] = await settled(index.getAll(beyond, limit));
+      if (page.length > 0) yield page.map(({ row }) => row);
+      if (page.length < limit) return;
+      after = page.at(-1)?.order ?? after;
+    }
   }
 
   async window(id: string): Promise<Window | undefined> {
@@ -70,7 +93,7 @@ export class Database {
       rows.clear();
       windows.clear();
     }
-    for (const row of change.rows ?? []) rows.put(row);
+    for (const row of change.rows ?? []) rows.put({ id: row.id, order: orderOf(row), row });
     for (const id of change.goneRows ?? []) rows.delete(id);
     for (const window of change.windows ?? []) windows.put(window);
     for (const id of change.goneWindows ?? []) windows.delete(id);

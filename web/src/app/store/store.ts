@@ -38,7 +38,6 @@ type Call =
   | { readonly type: "try now" }
   | { readonly type: "sync" }
   | { readonly type: "synced"; readonly outcome: SyncOutcome }
-  | { readonly type: "loaded anew" }
   | { readonly type: "signed in" }
   | { readonly type: "signed out" };
 
@@ -173,9 +172,13 @@ export class BrowserStore implements InboxStore {
       return;
     }
     this.#http = new Http(meta.token);
-    this.#contents.putRows((await this.#database?.rows()) ?? []);
     const phase = meta.cursor === null ? "loading" : "ready";
-    this.#set({ phase, user: meta.user, complete: meta.complete });
+    this.#set({ phase: "opening", user: meta.user, complete: meta.complete });
+    for await (const rows of this.#database?.rows() ?? []) {
+      this.#contents.putRows(rows);
+      this.#set({ phase });
+    }
+    this.#set({ phase });
     for (const id of this.#opened) void this.openConversation(id);
     this.#stand();
   }
@@ -209,9 +212,10 @@ export class BrowserStore implements InboxStore {
     this.#set({ leader: true });
     try {
       await this.#turn(async () => {
-        // What the tab before us stored last; it may be more than it passed on.
-        this.#meta = (await this.#database?.meta()) ?? this.#meta;
-        this.#contents.putRows((await this.#database?.rows()) ?? []);
+        // What the tab before us stored last may be more than it passed on.
+        const stored = (await this.#database?.meta()) ?? this.#meta;
+        if (stored?.cursor !== this.#meta?.cursor) await this.#readRows();
+        this.#meta = stored;
         if (this.#meta?.cursor === null) await this.#loadAnew();
       });
     } catch (trouble) {
@@ -610,8 +614,6 @@ export class BrowserStore implements InboxStore {
       case "shared":
         if (!leads) this.#set(call.shared);
         break;
-      case "loaded anew":
-        break;
       case "who leads":
         if (leads) this.#share();
         break;
@@ -641,9 +643,13 @@ export class BrowserStore implements InboxStore {
     }
     this.#meta = (await this.#database?.meta()) ?? this.#meta;
     this.#contents.clear();
-    this.#contents.putRows((await this.#database?.rows()) ?? []);
+    await this.#readRows();
     this.#show();
     for (const id of this.#opened) void this.openConversation(id);
+  }
+
+  async #readRows(): Promise<void> {
+    for await (const rows of this.#database?.rows() ?? []) this.#contents.putRows(rows);
   }
 
   #share(): void {
