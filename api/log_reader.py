@@ -52,6 +52,15 @@ class LogReader:
         row = self._connection.execute(_HEAD, (until,)).fetchone()
         return Head(*row) if row else Head()
 
+    def position_at(self, time_us: int) -> int:
+        """The last position recorded at or before a time (µs), 0 if none: a binary search."""
+        low, high = 0, self.head().position
+        while low < high:
+            middle = (low + high + 1) // 2
+            soon = self.head(middle).recorded_at <= time_us
+            low, high = (middle, high) if soon else (low, middle - 1)
+        return low
+
     def links(self, position: int) -> Iterator[tuple[RecordedEvent, bytes, bytes | None]]:
         """Each event after a position with its data's hash and salt, as the chain is checked by."""
         for *event, data_hash, salt in self._connection.execute(_LINKS, (position,)):

@@ -29,6 +29,7 @@ from api.problems import (
 from api.routes.audit import CHECKPOINTS_MAX
 from api.routes.conversations import PAGE_MAX, Q_CHARS_MAX
 from api.routes.debug import CONNECTIONS_MAX, DEVICES_MAX
+from api.routes.history import PAGE_EVENTS_MAX as HISTORY_MAX
 from api.routes.metrics import MINUTES_MAX
 from api.routes.sync import PAGE_EVENTS_MAX
 from api.schemas import CURSOR, TIME, Schema, Schemas, object_of
@@ -238,6 +239,29 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         rows("checkpoints", Checkpoint),
         parameters={"limit": limit(CHECKPOINTS_MAX), "before": POSITION},
         problems=(BAD_REQUEST,),
+    ),
+    ("GET", "/v1/audit/events"): Operation(
+        plain(
+            object_of(
+                {
+                    "events": {"type": "array", "items": {"type": "object"}},
+                    "after": POSITION,
+                    "position": POSITION,
+                    "has_more": {"type": "boolean"},
+                }
+            )
+        ),
+        parameters={
+            "after": POSITION,
+            "since": TIME,
+            "until": {"anyOf": [POSITION, TIME]},
+            "stream": {"type": "string", "minLength": 1, "maxLength": 200},
+            "type": {"type": "string", "minLength": 1, "maxLength": 200},
+            "limit": limit(HISTORY_MAX),
+            "format": {"enum": ["ndjson", "cloudevents"]},
+            "follow": {"enum": ["false"]},
+        },
+        problems=(BAD_REQUEST, *_LOG),
     ),
     ("POST", "/v1/audit/redact"): Operation(
         plain(

@@ -68,7 +68,7 @@ def _restore(backup: Path, folder: Path) -> Head:
             epoch = new_epoch()
             _rename_epoch(partial, epoch)
             _sync(partial)
-            _put_in_place(partial, path, epoch)
+            put_in_place(partial, path, epoch)
         except (sqlite3.Error, ChainBroken) as error:
             raise BackupBroken(f"{backup}: {error}") from error
         finally:
@@ -128,7 +128,11 @@ def _rename_epoch(path: Path, epoch: str) -> None:
         connection.execute("UPDATE meta SET value = ? WHERE name = 'epoch'", (epoch,))
 
 
-def _put_in_place(partial: Path, path: Path, epoch: str) -> None:
+def put_in_place(partial: Path, path: Path, epoch: str) -> None:
+    """Make a finished file the folder's log; the one there is kept, what is derived is deleted.
+
+    Raises OSError.
+    """
     for suffix in ("", "-wal"):
         old = path.with_name(path.name + suffix)
         if old.exists():

@@ -12,6 +12,7 @@ import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -28,6 +29,7 @@ from eventstore.draft import Draft, Receipt
 from eventstore.erasure import demand_erasable, erased_by
 from eventstore.events import MessageRedacted, RecordedEvent
 from eventstore.folder import FolderLock, free_bytes, log_path, prepare, sync_folder
+from eventstore.interchange import HistoryRow
 from eventstore.limits import DEFAULT_LIMITS, Limits
 from eventstore.recent import Recent
 from eventstore.recheck import ChainBroken
@@ -52,6 +54,8 @@ DISK_RETRY_S = 5.0
 _DISK_ASKED_EVERY_S = 1.0
 _PRIMING_PAGE = 1_000
 _PURGE_TRIES = 50
+_HISTORY_WALKS, _HISTORY_WALK_EVENTS = 20, 20_000
+_HISTORY_BYTES = 4 * 1024 * 1024
 _PURGE_PAUSE_S = 0.1
 
 
@@ -78,6 +82,7 @@ class EventLog:
         )
         self._committer = Committer(source, self._queue, self._committed)
         self._erasures = 0
+        self._awaited: set[asyncio.Future[None]] = set()
         self._disk_asked_at = float("-inf")
         self._disk_free_bytes = 0
         self._resources = AsyncExitStack()
@@ -273,6 +278,9 @@ class EventLog:
             self.tail.erase(erased)
             self._recent.erase(erased)
             self._erasures += 1
+        for grown in self._awaited:
+            if not grown.done():
+                grown.set_result(None)
         try:
             self.on_commit(events)
         except Exception:
@@ -307,6 +315,36 @@ class EventLog:
                 reader.page, after, until, limit, streams, types, self._limits.page_bytes_max
             )
         )
+
+    async def history(
+        self, after: int, limit: int, until: int, *, stream: str = "*", type_: str = "*"
+    ) -> tuple[list[HistoryRow], int]:
+        """Events with their commitments, for auditors; and up to where was looked.
+
+        ``stream`` and ``type_`` are GLOBs. A walk for something rare ends after so many events, and
+        a page at its weight: only where ``until`` was reached is there no more.
+        """
+        until, rows = min(until, self.head.position), list[HistoryRow]()
+        for _ in range(_HISTORY_WALKS):
+            if after >= until or len(rows) >= limit:
+                break
+            last, left = min(after + _HISTORY_WALK_EVENTS, until), limit - len(rows)
+            found = await self._unerased(
+                partial(self._ask, reader.history, after, last, left, stream, type_, _HISTORY_BYTES)
+            )
+            rows += found
+            after = found[-1].event.position if found else last
+        return rows, after
+
+    async def wait_beyond(self, position: int) -> None:
+        """Return once the log has an event beyond a position."""
+        while self.head.position <= position:
+            grown = asyncio.get_running_loop().create_future()
+            self._awaited.add(grown)
+            try:
+                await grown
+            finally:
+                self._awaited.discard(grown)
 
     async def read_visible(
         self,

@@ -12,6 +12,7 @@ import orjson
 from eventstore.apply import Head
 from eventstore.connection import Fetch
 from eventstore.events import RecordedEvent
+from eventstore.interchange import HistoryRow
 from eventstore.recheck import ChainBroken, follow
 
 EVENT_COLUMNS = (
@@ -106,6 +107,28 @@ async def page(
             where += f" AND {column} IN ({', '.join('?' * len(wanted))})"
     positions = f"SELECT position FROM events WHERE {where} ORDER BY position LIMIT ?"
     return await _page(fetch, positions, (after, until, *named, limit), bytes_max)
+
+
+async def history(
+    fetch: Fetch, after: int, until: int, limit: int, stream: str, type_: str, bytes_max: int
+) -> list[HistoryRow]:
+    """Events with their commitments, of streams and types that match a GLOB; cut like ``page``."""
+    positions = (
+        "SELECT position FROM events WHERE position > ? AND position <= ?"
+        " AND stream GLOB ? AND type GLOB ? ORDER BY position LIMIT ?"
+    )
+    events = await _page(fetch, positions, (after, until, stream, type_, limit), bytes_max)
+    chosen = orjson.dumps([event.position for event in events]).decode()
+    [(rows,)] = await fetch(
+        "SELECT json_group_array(json_array(hex(data_hash), hex(salt), salt IS NULL)) FROM"
+        " (SELECT data_hash, salt FROM json_each(?) CROSS JOIN events ON position = value"
+        " ORDER BY position)",
+        (chosen,),
+    )
+    return [
+        HistoryRow(event, bytes.fromhex(hash_), None if gone else bytes.fromhex(salt))
+        for event, (hash_, salt, gone) in zip(events, orjson.loads(rows), strict=True)
+    ]
 
 
 async def visible_page(

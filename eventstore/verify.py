@@ -824,7 +824,7 @@ def _row_of(line: bytes, expected: int, epochs: set[str]) -> Row:
     head, found, data = line.removesuffix(b"}\n").partition(b',"data":')
     try:
         fields = json.loads(head + b"}")
-        reader = _CLOUD if "specversion" in fields else _PLAIN
+        reader = _cloud if "specversion" in fields else _plain
         row, epoch, rendered = reader(fields, None if data == b"null" else data)
     except (ValueError, TypeError, KeyError, RecursionError, AttributeError, OverflowError):
         rendered = ""
@@ -851,7 +851,8 @@ def _plain(fields: dict[str, Any], data: bytes | None) -> tuple[Row, str, str]:
     position, hash_ = fields["position"], bytes.fromhex(fields["hash"])
     at = _microseconds(fields["time"])
     epoch = fields["cursor"].split(".")[0]
-    stream, salt, key = fields["stream"], fields["salt"], fields.get("key")
+    stream, key = fields["stream"], fields.get("key")
+    data_hash, salt = bytes.fromhex(fields["data_hash"]), _unhexed(fields["salt"])
     rendered = {
         "position": position,
         "cursor": f"{epoch}.{position}.{hash_[:4].hex()}",
@@ -864,14 +865,14 @@ def _plain(fields: dict[str, Any], data: bytes | None) -> tuple[Row, str, str]:
         "correlation_id": fields["correlation_id"],
         "causation_id": fields["causation_id"],
         "hash": hash_.hex(),
-        "data_hash": fields["data_hash"],
-        "salt": salt,
+        "data_hash": data_hash.hex(),
+        "salt": None if salt is None else salt.hex(),
     }
     if key is not None:
         rendered["key"] = _checked_key(position, bytes.fromhex(key)[:16])
     row = (
         position, at, stream, fields["conversation"], fields["type"], fields["version"], data,
-        bytes.fromhex(fields["data_hash"]), None if salt is None else bytes.fromhex(salt),
+        data_hash, salt,
         fields["correlation_id"], fields["causation_id"], hash_,
     )  # fmt: skip
     return row, epoch, _written(rendered)
@@ -881,7 +882,8 @@ def _cloud(fields: dict[str, Any], data: bytes | None) -> tuple[Row, str, str]:
     """A line of ``--format cloudevents``, likewise; what is not there has no attribute."""
     position, cause = int(fields["id"]), fields.get("causationid")
     at, epoch = _microseconds(fields["time"]), fields["source"].removeprefix("urn:malote:")
-    salt, version = fields.get("salt"), int(fields["eventversion"])
+    hash_, data_hash = bytes.fromhex(fields["hash"]), bytes.fromhex(fields["datahash"])
+    salt, version = _unhexed(fields.get("salt")), int(fields["eventversion"])
     rendered = {
         "specversion": "1.0",
         "id": str(position),
@@ -894,20 +896,20 @@ def _cloud(fields: dict[str, Any], data: bytes | None) -> tuple[Row, str, str]:
         "eventversion": version,
         "correlationid": fields.get("correlationid"),
         "causationid": None if cause is None else str(int(cause)),
-        "hash": fields["hash"],
-        "datahash": fields["datahash"],
-        "salt": salt,
+        "hash": hash_.hex(),
+        "datahash": data_hash.hex(),
+        "salt": None if salt is None else salt.hex(),
     }
     row = (
         position, at, fields["stream"], fields.get("subject"), fields["type"], version, data,
-        bytes.fromhex(fields["datahash"]), None if salt is None else bytes.fromhex(salt),
-        fields.get("correlationid"), None if cause is None else int(cause),
-        bytes.fromhex(fields["hash"]),
+        data_hash, salt,
+        fields.get("correlationid"), None if cause is None else int(cause), hash_,
     )  # fmt: skip
     return row, epoch, _written({k: v for k, v in rendered.items() if v is not None})
 
 
-_PLAIN, _CLOUD = _plain, _cloud
+def _unhexed(text: str | None) -> bytes | None:
+    return None if text is None else bytes.fromhex(text)
 
 
 def _written(fields: dict[str, Any]) -> str:

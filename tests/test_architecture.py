@@ -22,8 +22,8 @@ MAY_IMPORT = {
 EFFECTS = {"asyncio", "time", "random", "sqlite3", "aiosqlite", "starlette", "uvicorn"}
 DOES_IO = {
     "eventstore": {
-        *("backup", "commit", "connection", "folder", "log", "reader", "mark", "verify", "waiting"),
-        "writer",
+        *("backup", "commit", "connection", "folder", "log", "mark", "reader", "transfer"),
+        *("verify", "waiting", "writer"),
     },
     "projections": {"projector", "reading", "store"},
     "transport": {

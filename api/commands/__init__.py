@@ -9,9 +9,11 @@ from api.commands.backup import backup, restore
 from api.commands.checkpoint import checkpoint
 from api.commands.demo import demo
 from api.commands.doctor import doctor
+from api.commands.export import export, import_
 from api.commands.inbox import inbox
 from api.commands.rebuild import rebuild
 from api.commands.redact import redact
+from api.commands.replay import replay
 from api.commands.serve import serve
 from api.commands.simulate import simulate
 from api.commands.tail import tail
@@ -28,11 +30,14 @@ COMMANDS: tuple[click.Command, ...] = (
     user,
     token,
     tail,
+    replay,
     trace,
     verify,
     checkpoint,
     redact,
     rebuild,
+    export,
+    import_,
     backup,
     restore,
     simulate,

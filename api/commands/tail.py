@@ -39,7 +39,7 @@ def tail(as_json: bool, after: int, follow: bool) -> None:
     folder = data_folder()
     try:
         with closing(LogReader(folder)) as reader:
-            _copy(reader, after, follow, _json_line if as_json else _human_line())
+            _copy(reader, after, follow, json_line if as_json else human_line())
     except sqlite3.OperationalError as error:
         raise CannotStart(f"cannot read a log in {folder}: {error}") from None
     except KeyboardInterrupt:
@@ -63,13 +63,15 @@ def _copy(reader: LogReader, after: int, follow: bool, shown: Shown) -> None:
         time.sleep(POLL_S)
 
 
-def _json_line(event: RecordedEvent, epoch: str) -> str:
+def json_line(event: RecordedEvent, epoch: str) -> str:
+    """The event object with its stream, for programs."""
     # The stream in front, spliced in like the data: nothing is decoded on the way through.
     stream = orjson.dumps(event.stream)
     return (b'{"stream":%b,%b' % (stream, encode_recorded(event, epoch)[1:])).decode()
 
 
-def _human_line() -> Shown:
+def human_line() -> Shown:
+    """Aligned columns, cut to the terminal where it is one."""
     console = Console(highlight=False, soft_wrap=True)
     width = console.width if console.is_terminal else None
 

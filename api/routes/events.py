@@ -18,7 +18,7 @@ from api.auth import Principal, bearer_token
 from api.house import House
 from api.problems import CURSOR_MALFORMED, Problem
 from api.routes import query
-from api.routes.history import taken
+from api.routes.cursors import taken
 from eventstore.cursor import Cursor, CursorMalformed
 from eventstore.tail import Visible
 from transport.frames import ResetReason

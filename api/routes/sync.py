@@ -22,7 +22,7 @@ from api.auth import Principal
 from api.house import House
 from api.problems import BAD_REQUEST, Problem
 from api.routes import query
-from api.routes.history import demand_history
+from api.routes.cursors import demand_history
 from eventstore.cursor import Cursor
 from eventstore.draft import Draft
 from eventstore.events import SyncServed
