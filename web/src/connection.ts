@@ -38,6 +38,9 @@ const STEADY_MS = 30_000;
 const RTT_HISTORY_MS = 5 * 60_000;
 /** What the server may say before `welcome`. */
 const EARLY: ReadonlySet<string> = new Set(["welcome", "bye", "error"]);
+/** How long before a token's end its successor is asked for, and when again if none was taken. */
+const RENEW_MARGIN_MS = 60_000;
+const RENEW_AGAIN_MS = 10_000;
 /** How long progress (`cursor`, `pending`, `rttMs`) may gather before listeners hear of it. */
 const PROGRESS_MS = 100;
 
@@ -49,7 +52,7 @@ export interface CloseInfo {
 export interface ConnectionOptions extends Handlers {
   /** Where the server is: `https://inbox.example.org`. Default: where the page came from. */
   readonly url?: string;
-  /** A function is asked before each attempt. */
+  /** A function is asked before each attempt, and for a successor before a token's end. */
   readonly token: string | (() => string | Promise<string>);
   /** One installation of one user: 1 to 100 letters, digits and . _ : @ - */
   readonly device: string;
@@ -76,7 +79,9 @@ export class Connection {
   #telling: ReturnType<typeof setTimeout> | undefined;
 
   #running = false;
-  #token: ConnectionOptions["token"];
+  /** Given by `refresh`, in place of a plain one. */
+  #renewed: string | null = null;
+  #renewAt = Number.POSITIVE_INFINITY;
   #socket: WebSocket | null = null;
   /** Changes with each link; what belongs to an older one is ignored. */
   #link = 0;
@@ -92,7 +97,6 @@ export class Connection {
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
-    this.#token = options.token;
     this.#told = this.#state = initialState(options);
     this.#intake = new Intake(this.#state.cursor, options, {
       handled: ({ cursor }, events) => this.#handled(cursor, events),
@@ -146,9 +150,9 @@ export class Connection {
     else if (this.#socket === null) this.#open();
   };
 
-  /** Renews the token, on this link and (instead of a plain one) on later ones. */
+  /** Renews a plain token, on this link and later ones. */
   refresh(token: string): void {
-    if (typeof this.#token === "string") this.#token = token;
+    this.#renewed = token;
     this.#send({ type: "refresh", token });
   }
 
@@ -168,7 +172,8 @@ export class Connection {
     const status = this.#state.status === "connecting" ? "connecting" : "reconnecting";
     this.#set({ status, attempt: this.#attempts, retryAt: null });
     try {
-      const token = typeof this.#token === "string" ? this.#token : await this.#token();
+      const { token: given } = this.#options;
+      const token = typeof given === "string" ? (this.#renewed ?? given) : await given();
       if (link === this.#link && this.#running) this.#attach(token);
     } catch (error) {
       this.#options.onError?.(error);
@@ -200,6 +205,7 @@ export class Connection {
     const socket = this.#socket;
     this.#link += 1;
     this.#socket = this.#welcome = this.#missing = null;
+    this.#renewAt = Number.POSITIVE_INFINITY;
     this.#intake.clear();
     this.#acks.begin();
     if (socket === null) return;
@@ -242,7 +248,8 @@ export class Connection {
     const { maxAttempts, shouldReconnect } = this.#options;
     const { code } = close;
     // After a welcome the token was good and has expired: a fresh one is tried, once.
-    const expired = code === CLOSE.UNAUTHORIZED && welcomed && typeof this.#token !== "string";
+    const expired =
+      code === CLOSE.UNAUTHORIZED && welcomed && typeof this.#options.token !== "string";
     if (code >= 4500 && code < 5000 && !expired) {
       if (code === CLOSE.UNAUTHORIZED) return "signed_out";
       if (code === CLOSE.REVOKED) return "revoked";
@@ -250,6 +257,23 @@ export class Connection {
     }
     if (maxAttempts != null && this.#attempts >= maxAttempts) return "attempts_used_up";
     return shouldReconnect?.(close) === false ? "refused" : null;
+  }
+
+  /** Well before its end: an identity service that is slow shall not cost the link. */
+  #lasts(expiresInMs: number | null | undefined): void {
+    const lifeMs = expiresInMs ?? Number.POSITIVE_INFINITY;
+    this.#renewAt = Date.now() + Math.max(lifeMs - RENEW_MARGIN_MS, lifeMs / 2);
+  }
+
+  async #renew(): Promise<void> {
+    const { token } = this.#options;
+    this.#renewAt = Date.now() + RENEW_AGAIN_MS;
+    if (typeof token === "string") return;
+    try {
+      this.#send({ type: "refresh", token: await token() });
+    } catch (error) {
+      this.#options.onError?.(error);
+    }
   }
 
   // --- what the browser and the clock say ------------------------------------------------------
@@ -287,6 +311,7 @@ export class Connection {
         ];
 
   readonly #look = (): void => {
+    if (Date.now() >= this.#renewAt) void this.#renew();
     if (this.#socket === null) {
       // A timer does not run while the machine sleeps, and a clock may be set back.
       const { retryAt } = this.#state;
@@ -362,6 +387,9 @@ export class Connection {
       case "reset":
         this.#resetTo(frame);
         break;
+      case "refreshed":
+        this.#lasts(frame.expires_in_ms);
+        break;
       case "error":
         this.#options.onError?.(frame.problem);
         break;
@@ -374,6 +402,7 @@ export class Connection {
     const { resume } = frame;
     this.#welcome = frame;
     this.#acks.begin(frame.window);
+    this.#lasts(frame.expires_in_ms);
     this.#set({
       status: "catching_up",
       session: frame.session,

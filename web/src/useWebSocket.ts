@@ -6,7 +6,13 @@
 // second while events come.
 
 import { useCallback, useEffect, useInsertionEffect, useState, useSyncExternalStore } from "react";
-import { type Batch, type CloseInfo, Connection, initialState } from "./connection";
+import {
+  type Batch,
+  type CloseInfo,
+  Connection,
+  type ConnectionOptions,
+  initialState,
+} from "./connection";
 import type { ConnectionState } from "./model";
 import type {
   ClientFrame,
@@ -138,7 +144,7 @@ class Feed {
     if (this.#place.of !== of) {
       this.#place = { of, cursor: this.options.cursor ?? null, handed: 0 };
     }
-    const connection = new Connection({ url, device, ...this.#newest(this.#place) });
+    const connection = new Connection(this.#newest(url, device, this.#place));
     const tell = () => {
       for (const listener of this.#listeners) listener();
     };
@@ -155,20 +161,21 @@ class Feed {
   }
 
   /** Options that call whatever was given with the newest render. */
-  #newest(place: Place) {
+  #newest(url: string, device: string, place: Place): ConnectionOptions {
     const feed = this;
     const arriveAt = ({ cursor }: { cursor: Cursor }) => {
       place.cursor = cursor;
       place.handed = 0;
     };
     return {
+      url,
+      device,
       cursor: place.cursor,
       get maxAttempts() {
         return feed.options.reconnectAttempts ?? null;
       },
-      token: () => {
-        const { token } = this.options;
-        return typeof token === "string" ? token : token();
+      get token() {
+        return feed.options.token;
       },
       onEvents: async (batch: Batch) => {
         await this.#hand(batch, place);

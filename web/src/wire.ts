@@ -184,6 +184,13 @@ export interface WelcomeFrame {
     cursor: Cursor;
     pending: number;
   };
+  /** How long the token is good; null or absent: no end is known. */
+  expires_in_ms?: number | null;
+}
+/** The token of `refresh` was taken. */
+export interface RefreshedFrame {
+  type: "refreshed";
+  expires_in_ms: number | null;
 }
 export interface EventsFrame {
   type: "events";
@@ -233,6 +240,7 @@ export type ServerFrame =
   | SkippedFrame
   | ResetFrame
   | PingFrame
+  | RefreshedFrame
   | ErrorFrame
   | ByeFrame;
 

@@ -438,6 +438,45 @@ describe("reconnecting", () => {
   });
 });
 
+describe("a token with an end", () => {
+  it("is renewed in band a minute before, and again in 10 s where no answer came", async () => {
+    let asked = 0;
+    connect({ cursor: cursorAt(0), token: () => `t${++asked}` });
+    await settle();
+    const socket = FakeSocket.last.open().say(welcome(0, { expires_in_ms: 120_000 }), live(0));
+    const beat = (id: number) =>
+      socket.say({ type: "ping", id, cursor: cursorAt(0), quality: "good", rtt_ms: 1 });
+    for (let id = 0; id < 2; id++) {
+      await vi.advanceTimersByTimeAsync(29_000);
+      beat(id);
+    }
+    expect(socket.ofType("refresh")).toEqual([]);
+    await vi.advanceTimersByTimeAsync(13_000);
+    expect(socket.ofType("refresh").map(({ token }) => token)).toEqual(["t2", "t3"]);
+    socket.say({ type: "refreshed", expires_in_ms: null });
+    for (let id = 2; id < 30; id++) {
+      await vi.advanceTimersByTimeAsync(25_000);
+      beat(id);
+    }
+    expect(socket.ofType("refresh")).toHaveLength(2);
+  });
+
+  it("says so when no successor can be had, and keeps the link", async () => {
+    const errors: unknown[] = [];
+    let asked = 0;
+    const token = async () => {
+      if (++asked > 1) throw new Error("identity service is down");
+      return "t";
+    };
+    connect({ cursor: cursorAt(0), token, onError: (error) => errors.push(error) });
+    await settle();
+    FakeSocket.last.open().say(welcome(0, { expires_in_ms: 10_000 }), live(0));
+    await vi.advanceTimersByTimeAsync(7_000);
+    expect(errors).toHaveLength(1);
+    expect(state().status).toBe("live");
+  });
+});
+
 describe("what the browser says", () => {
   it("is offline until the browser is online, then connects at once", () => {
     connect({ cursor: cursorAt(0) });

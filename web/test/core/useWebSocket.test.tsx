@@ -199,9 +199,12 @@ describe("errors and recovery", () => {
     await settle(2_000);
     act(() => FakeSocket.last.drop());
     expect(result.current.stopReason).toBe("attempts_used_up");
+    rerender({ url: URL_A, options: { reconnectAttempts: 1 } });
+    act(() => result.current.tryNow());
+    act(() => FakeSocket.last.drop());
+    expect(result.current.stopReason).toBe("attempts_used_up");
     rerender({ url: URL_A, options: { shouldReconnect: () => false } });
     act(() => result.current.tryNow());
-    await settle();
     act(() => FakeSocket.last.drop());
     expect(result.current.stopReason).toBe("refused");
   });
@@ -226,8 +229,6 @@ describe("errors and recovery", () => {
     rerender({ url: URL_A, options: { token: "t2" } });
     expect(socket.ofType("refresh")).toEqual([{ type: "refresh", token: "t2" }]);
     act(() => socket.drop(4501));
-    await settle(1_000);
-    act(() => FakeSocket.last.open().drop(4501));
     expect(result.current).toMatchObject({ status: "stopped", stopReason: "signed_out" });
     rerender({ url: URL_A, options: { token: "t3" } });
     await settle();
