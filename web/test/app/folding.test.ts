@@ -3,7 +3,7 @@
 import { describe, expect, it } from "vitest";
 import { Contents } from "../../src/app/store/contents";
 import { foldRow, foldWindow, provisional, shown, type Window } from "../../src/app/store/folding";
-import { backoffMs } from "../../src/app/store/link";
+import { backoffMs } from "../../src/backoff";
 import type { Content, MessageReceived, WireEvent } from "../../src/model";
 import { conversation, message } from "./heldStore";
 

@@ -52,10 +52,6 @@ export function problemOf(body: unknown, status: number): Problem {
   return known ? (body as Problem) : { type: "about:blank", title: `HTTP ${status}`, status };
 }
 
-/** The position in a cursor, `epoch.position.hash8`. */
-export const positionOf = (cursor: Cursor | null): number =>
-  cursor === null ? 0 : Number(cursor.split(".").at(-2));
-
 /** Whether the SHA-256 over these cursors, each with a line feed, is `digest`. */
 export async function digestIs(cursors: readonly Cursor[], digest: string): Promise<boolean> {
   const text = cursors.map((cursor) => `${cursor}\n`).join("");

@@ -2,10 +2,11 @@
 // and passes it on; the others fold the same frames. Every change waits for its turn, so that what
 // is in memory and what is stored never cross.
 
+import { type Batch, Connection, initialState } from "../../connection";
+import { positionOf } from "../../cursor";
 import type {
   ConnectionState,
   Conversation,
-  EventsFrame,
   InboxState,
   InboxStore,
   KnownEvent,
@@ -20,16 +21,17 @@ import { ProblemError, STORAGE } from "../../model";
 import { Contents } from "./contents";
 import { Database, type Meta } from "./database";
 import { foldRow, foldWindow, provisional, type Window } from "./folding";
-import { CONVERSATIONS_PAGE, digestIs, Http, MESSAGES_PAGE, positionOf } from "./http";
-import { Link, NOT_STARTED } from "./link";
+import { CONVERSATIONS_PAGE, digestIs, Http, MESSAGES_PAGE } from "./http";
 
 const RECEIVED_MAX = 20_000;
 const BEHIND_MS = 150;
 const BEHIND_TRIES = 10;
 const RELOADS_AT_ONCE = 4;
+const BEHIND: Problem = { type: "about:blank", title: "The lists are behind the log", status: 503 };
 const SYNC_TIMEOUT_MS = 30_000;
 
-type Frame = EventsFrame | SkippedFrame | ResetFrame;
+type Events = Batch & { readonly type: "events" };
+type Frame = Events | SkippedFrame | ResetFrame;
 type Shared = Pick<InboxState, "connection" | "complete" | "skipped" | "reset">;
 type Call =
   | { readonly type: "frame"; readonly frame: Frame }
@@ -48,7 +50,7 @@ export class BrowserStore implements InboxStore {
   #state: InboxState = {
     phase: "opening",
     user: null,
-    connection: { ...NOT_STARTED, device: this.#device },
+    connection: initialState({ device: this.#device }),
     conversations: [],
     complete: false,
     unread: 0,
@@ -62,7 +64,7 @@ export class BrowserStore implements InboxStore {
   #database: Database | null = null;
   #meta: Meta | null = null;
   #http = new Http("");
-  #link: Link | null = null;
+  #link: Connection | null = null;
   #channel: BroadcastChannel | null = null;
   #resign: (() => void) | null = null;
   #turns: Promise<unknown> = Promise.resolve();
@@ -222,14 +224,18 @@ export class BrowserStore implements InboxStore {
       this.#refuse(trouble);
       return;
     }
-    const url = new URL("/v1/ws", window.location.href);
-    url.protocol = url.protocol.replace("http", "ws");
-    this.#link = new Link(url.href, this.#device, {
-      credentials: () => ({ token: this.#meta?.token ?? "", cursor: this.#meta?.cursor ?? null }),
-      apply: (frame) => this.#turn(() => this.#apply(frame)),
-      changed: (connection) => this.#connected(connection),
+    const handle = (frame: Frame) => this.#turn(() => this.#apply(frame));
+    const link = new Connection({
+      token: this.#meta?.token ?? "",
+      device: this.#device,
+      cursor: this.#meta?.cursor ?? null,
+      onEvents: (batch) => handle({ type: "events", ...batch }),
+      onSkipped: handle,
+      onReset: handle,
     });
-    this.#link.start();
+    link.subscribe(() => this.#connected(link.getSnapshot()));
+    this.#link = link;
+    link.start();
     void this.loadMoreConversations();
   }
 
@@ -270,7 +276,7 @@ export class BrowserStore implements InboxStore {
     if (frame.type === "events") {
       await this.#applyEvents(frame.events, frame.cursor);
     } else {
-      await this.#loadAnew();
+      await this.#loadAnew(frame.cursor);
       const { count, after, cursor } =
         frame.type === "skipped" ? frame : { count: 0, after: "", cursor: "" };
       this.#set(
@@ -287,7 +293,7 @@ export class BrowserStore implements InboxStore {
     const before = positionOf(this.#meta?.cursor ?? null);
     const fresh = events.filter((event) => event.position > before);
     if (fresh.some((event) => event.type === "message.redacted")) {
-      await this.#loadAnew(); // what was erased goes from memory and from this browser's disk
+      await this.#loadAnew(cursor); // what was erased goes from memory and from this browser's disk
       return fresh.length;
     }
     const { rows, windows, gone, stale } = this.#folded(fresh);
@@ -350,9 +356,13 @@ export class BrowserStore implements InboxStore {
 
   // --- loading ---
 
-  /** The first page of the list, in place of all that is known. */
-  async #loadAnew(): Promise<void> {
-    const { conversations, cursor } = await this.#http.conversations();
+  /** The first page of the list as it stands at `least` or later, in place of all that is known. */
+  async #loadAnew(least: string | null = null): Promise<void> {
+    const position = positionOf(least);
+    const answer = await this.#upTo(position, () => this.#http.conversations());
+    const { conversations, cursor } = answer;
+    // An older one would bring back what was erased, or belong to the history that is over.
+    if (positionOf(cursor) < position) throw new ProblemError(BEHIND);
     const complete = conversations.length < CONVERSATIONS_PAGE;
     const meta: Meta = {
       ...(this.#meta as Meta),
@@ -579,12 +589,10 @@ export class BrowserStore implements InboxStore {
       if (fresh.length > 0) {
         const frame = {
           type: "events",
-          after,
           cursor: answer.cursor,
-          attempt: 1,
           events: fresh,
         } as const;
-        this.#say({ type: "frame", frame: { ...frame, events: [...fresh] } });
+        this.#say({ type: "frame", frame });
       }
       after = answer.cursor;
       if (!answer.has_more) break;
