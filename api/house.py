@@ -31,7 +31,7 @@ from eventstore.events import RecordedEvent, ServerStarted, ServerStopped
 from eventstore.folder import FolderLocked, FolderUnfit
 from eventstore.log import EventLog, LogHalted, LogUnavailable, wall_clock_us
 from projections.access import Access
-from projections.deliveries import standing
+from projections.deliveries import further, standing
 from projections.projector import ProjectionsBehind, Projector
 from transport.doorkeeper import Doors
 from transport.frames import CloseCode
@@ -43,7 +43,7 @@ RELEASE = version("malote")
 PROJECTIONS_FILE = "projections.db"
 PROGRESS_EVERY_S = 1.0
 PROJECTIONS_BEHIND_MAX = 5_000
-FLOOR_WAIT_S = 5.0
+STREAM_PAGE = 500
 
 _log = structlog.get_logger()
 
@@ -263,16 +263,20 @@ def limits_of(settings: Settings) -> Limits:
 async def standing_of(records: Records, user: str, device: str) -> Standing | None:
     """How far a device is; None for one that was never here.
 
-    Asked of rows that hold all that is recorded by now: to take a known device for a new one would
-    be a silent gap. Raises Refused, to come again, where the projections are behind.
+    All that is recorded by now counts: to take a known device for a new one would be a silent gap.
+    But nobody waits for the projections, which under load or after a crash are behind for a while:
+    what the device's own stream says beyond their rows is read from the log. Raises LogUnavailable,
+    and Refused while there are no rows at all, because a damaged file is made anew.
     """
+    until, stream = records.log.head.position, f"client:{user}/{device}"
     try:
-        async with asyncio.timeout(FLOOR_WAIT_S):
-            await records.projector.wait_for(records.log.head.position)
         answer = await records.projector.fetch(standing(user, device))
-    except (TimeoutError, ProjectionsBehind):
-        raise Refused(CloseCode.OVERLOADED, "the projections are behind") from None
-    return next((Standing(row.ack_floor, row.told, row.parked) for row in answer.rows), None)
+    except ProjectionsBehind:
+        raise Refused(CloseCode.OVERLOADED, "the projections are being folded anew") from None
+    known, after = next(iter(answer.rows), None), answer.cursor.position
+    while page := await records.log.read(after, STREAM_PAGE, until=until, streams=[stream]):
+        known, after = further(known, page), page[-1].position
+    return None if known is None else Standing(known.ack_floor, known.told, known.parked)
 
 
 def _wire(house: House) -> None:

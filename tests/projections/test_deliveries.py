@@ -10,8 +10,8 @@ from eventstore.events import (
     QueueTrimmed,
     ServerStopped,
 )
-from projections.deliveries import list_deliveries, list_parked, standing
-from tests.projections.history import Fact, ask, device, given, system, the
+from projections.deliveries import further, list_deliveries, list_parked, standing
+from tests.projections.history import Fact, Log, ask, device, given, system, the
 
 PADDING = [system(ServerStopped("b"))] * 20
 
@@ -82,3 +82,26 @@ def test_an_event_is_parked_once_with_its_first_reason() -> None:
     row = the(store, list_parked())
     assert (row.user, row.device, row.position, row.reason) == ("ann", "phone", 6, "first")
     assert ask(store, list_parked("bob")) == []
+
+
+def test_what_the_rows_do_not_hold_yet_is_told_by_the_rest_of_the_stream() -> None:
+    """Wherever the fold stands, its rows and the device's events after them give the same."""
+    facts = [
+        *PADDING,
+        device(ClientConnected("s", "b", "fresh", 3)), acked(5),
+        device(DeliveryParked("s", 7, "bad")), device(DeliveryParked("s", 12, "bad")),
+        device(QueueTrimmed("s", 5, 9, 3, "queue_limit")), device(DeliveryRetried("s", 9, 2, "no")),
+        acked(11), device(ClientConnected("t", "b", "resumed", 11)),
+    ]  # fmt: skip
+    question, events = standing("ann", "phone"), Log(*facts).events
+    [whole] = ask(given(*facts), question)
+    assert (whole.ack_floor, whole.told, whole.parked) == (11, 11, {12})
+    for folded in range(len(facts) + 1):
+        rows = ask(given(*facts[:folded]), question)
+        rest = [event for event in events[folded:] if event.stream == "client:ann/phone"]
+        assert further(rows[0] if rows else None, rest) == whole
+
+
+def test_a_device_whose_stream_says_nothing_was_never_here() -> None:
+    """Neither rows nor events: not the same as position 0."""
+    assert further(None, []) is None
