@@ -139,6 +139,22 @@ describe("what must not stay", () => {
   });
 });
 
+it.each([
+  [4503, "revoked", "[[],[],[]]"],
+  [4501, "signed_out", expect.stringContaining("private")],
+])(
+  "keeps what is here when a token expired, and not when access was withdrawn: %i",
+  async (code, stopReason, kept) => {
+    house.say("a", "private");
+    const store = await signedIn();
+    house.serve().drop(code);
+    await until(() => store.getSnapshot().connection.stopReason === stopReason);
+    if (code === 4503) await until(() => store.getSnapshot().phase === "signed_out");
+    expect(store.getSnapshot().connection.stopReason).toBe(stopReason);
+    expect(await stored()).toEqual(kept);
+  },
+);
+
 describe("skipped, reset, sync", () => {
   it("loads anew and says so when the history is another one", async () => {
     house.say("a", "of the old history");

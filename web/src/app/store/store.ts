@@ -26,6 +26,8 @@ import { CONVERSATIONS_PAGE, digestIs, Http, MESSAGES_PAGE } from "./http";
 const RECEIVED_MAX = 20_000;
 const BEHIND_MS = 150;
 const BEHIND_TRIES = 10;
+/** Between attempts at the very first page; what came once is stored and needs no network. */
+const AGAIN_MS = 3_000;
 const RELOADS_AT_ONCE = 4;
 const BEHIND: Problem = { type: "about:blank", title: "The lists are behind the log", status: 503 };
 const SYNC_TIMEOUT_MS = 30_000;
@@ -67,6 +69,7 @@ export class BrowserStore implements InboxStore {
   #link: Connection | null = null;
   #channel: BroadcastChannel | null = null;
   #resign: (() => void) | null = null;
+  #leadAgain: ReturnType<typeof setTimeout> | undefined;
   #turns: Promise<unknown> = Promise.resolve();
   #stale = new Map<string, number>();
   #reloading = 0;
@@ -110,6 +113,7 @@ export class BrowserStore implements InboxStore {
 
   stop(): void {
     this.#started = false;
+    clearTimeout(this.#leadAgain);
     this.#resign?.();
     this.#link?.stop("idle");
     this.#link = null;
@@ -150,6 +154,7 @@ export class BrowserStore implements InboxStore {
 
   tryNow(): void {
     if (this.#link !== null) this.#link.tryNow();
+    else if (this.#state.phase === "loading" && this.#state.leader) void this.#lead();
     else this.#say({ type: "try now" });
   }
   dismissSkipped(): void {
@@ -211,6 +216,7 @@ export class BrowserStore implements InboxStore {
   }
 
   async #lead(): Promise<void> {
+    clearTimeout(this.#leadAgain);
     this.#set({ leader: true });
     try {
       await this.#turn(async () => {
@@ -222,6 +228,8 @@ export class BrowserStore implements InboxStore {
       });
     } catch (trouble) {
       this.#refuse(trouble);
+      if (this.#state.phase === "loading")
+        this.#leadAgain = setTimeout(() => this.#lead(), AGAIN_MS);
       return;
     }
     const handle = (frame: Frame) => this.#turn(() => this.#apply(frame));
@@ -242,6 +250,8 @@ export class BrowserStore implements InboxStore {
   #connected(connection: ConnectionState): void {
     this.#set({ connection });
     this.#share();
+    // What one may not see any more is not kept; an expired token's user comes back to what is here.
+    if (connection.stopReason === "revoked") void this.signOut();
     if (connection.status !== "live") return;
     for (const id of this.#opened) if (this.getMessages(id).problem) void this.openConversation(id);
     void this.loadMoreConversations();
@@ -249,6 +259,7 @@ export class BrowserStore implements InboxStore {
   }
 
   #end(reason: "idle"): void {
+    clearTimeout(this.#leadAgain);
     this.#resign?.();
     this.#resign = null;
     this.#link?.stop(reason);
