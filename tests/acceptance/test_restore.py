@@ -16,6 +16,8 @@ from tests.acceptance.world import (
     malote,
     run,
     running,
+    signed,
+    text_webhook,
     until,
 )
 
@@ -69,7 +71,47 @@ def restore(data: Path, backup: Path, *, by_hand: bool) -> None:
     if not by_hand:
         malote(data, "restore", str(backup))
         return
+    put_in_place(data, backup)
+    (data / "log.mark").unlink()
+
+
+def put_in_place(data: Path, backup: Path) -> None:
+    """An older log where a newer one was; the mark beside it still says how far that one was."""
     for file in data.glob("log.db*"):
         file.unlink()
     shutil.copy(backup, data / "log.db")
     (data / "projections.db").unlink()
+
+
+def test_a_log_cut_short_stops_ingest_and_still_tells_the_client(tmp_path: Path) -> None:
+    """Nobody said that the older log is to count: webhooks wait, and a newer cursor is answered."""
+    data, backup = tmp_path / "data", tmp_path / "backup.db"
+    tokens = furnish(data, "ana")
+    agent = Agent.make(tmp_path, "ana", tokens["ana"])
+
+    async def before() -> None:
+        with running(data) as server:
+            provider = Provider(server)
+            async with listening(server.url, agent):
+                malote(data, "backup", str(backup))
+                await post(provider, *(f"wamid.lost.{n}" for n in range(5)))
+                await until(lambda: "wamid.lost.4" in agent.messages, "ana has it all")
+            server.end()
+
+    async def after() -> None:
+        with running(data) as server:
+            body = text_webhook("wamid.new")
+            async with httpx2.AsyncClient() as client:
+                answer = await client.post(
+                    f"{server.url}/webhooks/support", content=body, headers=signed(body)
+                )
+            assert (answer.status_code, "retry-after" in answer.headers) == (503, True)
+            async with listening(server.url, agent):
+                await until(lambda: bool(agent.resets), "ana is told")
+            server.end()
+
+    run(before)
+    put_in_place(data, backup)
+    run(after)
+    assert [reset.reason for reset in agent.resets] == ["ahead_of_log"]  # type: ignore[attr-defined]
+    assert "wamid.new" not in agent.messages
