@@ -10,8 +10,14 @@
 
 import { Acks } from "./acks";
 import { backoffMs } from "./backoff";
+import {
+  type CloseInfo,
+  type ConnectionOptions,
+  initialState,
+  socketUrl,
+} from "./connectionOptions";
 import { epochOf, positionOf } from "./cursor";
-import { type Handlers, Intake } from "./intake";
+import { Intake } from "./intake";
 import type { ConnectionState, StopReason } from "./model";
 import {
   CLOSE,
@@ -26,6 +32,7 @@ import {
   type WireEvent,
 } from "./wire";
 
+export type { CloseInfo, ConnectionOptions } from "./connectionOptions";
 export type { Batch } from "./intake";
 export type { ConnectionState, ConnectionStatus, StopReason } from "./model";
 export type * from "./wire";
@@ -43,30 +50,6 @@ const RENEW_MARGIN_MS = 60_000;
 const RENEW_AGAIN_MS = 10_000;
 /** How long progress (`cursor`, `pending`, `rttMs`) may gather before listeners hear of it. */
 const PROGRESS_MS = 100;
-
-export interface CloseInfo {
-  readonly code: number;
-  readonly reason: string;
-}
-
-export interface ConnectionOptions extends Handlers {
-  /** Where the server is: `https://inbox.example.org`. Default: where the page came from. */
-  readonly url?: string;
-  /** A function is asked before each attempt, and for a successor before a token's end. */
-  readonly token: string | (() => string | Promise<string>);
-  /** One installation of one user: 1 to 100 letters, digits and . _ : @ - */
-  readonly device: string;
-  /** What the application has; null: where this device last acknowledged, or now. */
-  readonly cursor?: Cursor | null;
-  /** Attempts in a row before it stops with `attempts_used_up`; null: no limit. */
-  readonly maxAttempts?: number | null;
-  /** Asked for each close that may be followed by another attempt. */
-  readonly shouldReconnect?: (close: CloseInfo) => boolean;
-  readonly onOpen?: (frame: WelcomeFrame) => void;
-  readonly onClose?: (close: CloseInfo) => void;
-  /** The server refused a frame, the application threw, or the token could not be had. */
-  readonly onError?: (error: unknown) => void;
-}
 
 export class Connection {
   readonly #options: ConnectionOptions;
@@ -494,37 +477,4 @@ export class Connection {
     this.#told = this.#state;
     for (const listener of this.#listeners) listener();
   }
-}
-
-/** The state before `start`; also what a server renders. */
-export function initialState(
-  options: Pick<ConnectionOptions, "device" | "cursor" | "maxAttempts">,
-): ConnectionState {
-  return {
-    status: "stopped",
-    quality: null,
-    rttMs: null,
-    rttHistory: [],
-    attempt: 0,
-    maxAttempts: options.maxAttempts ?? null,
-    retryAt: null,
-    missed: 0,
-    pending: 0,
-    session: null,
-    user: null,
-    device: options.device,
-    cursor: options.cursor ?? null,
-    completeTo: null,
-    downSince: null,
-    lastClose: null,
-    stopReason: "idle",
-  };
-}
-
-function socketUrl(base: string | undefined): URL {
-  const url = new URL(base ?? "", window.location.href);
-  if (base === undefined) url.pathname = url.hash = url.search = "";
-  url.protocol = url.protocol.replace("http", "ws");
-  url.pathname = `${url.pathname.replace(/\/$/, "")}/v1/ws`;
-  return url;
 }

@@ -6,13 +6,8 @@
 // second while events come.
 
 import { useCallback, useEffect, useInsertionEffect, useState, useSyncExternalStore } from "react";
-import {
-  type Batch,
-  type CloseInfo,
-  Connection,
-  type ConnectionOptions,
-  initialState,
-} from "./connection";
+import { type Batch, type CloseInfo, Connection, type ConnectionOptions } from "./connection";
+import { initialState } from "./connectionOptions";
 import type { ConnectionState } from "./model";
 import type {
   ClientFrame,

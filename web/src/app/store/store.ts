@@ -2,7 +2,8 @@
 // and passes it on; the others fold the same frames. Every change waits for its turn, so that what
 // is in memory and what is stored never cross.
 
-import { type Batch, Connection, initialState } from "../../connection";
+import { type Batch, Connection } from "../../connection";
+import { initialState } from "../../connectionOptions";
 import { positionOf } from "../../cursor";
 import type {
   ConnectionState,
