@@ -610,7 +610,7 @@ export class BrowserStore implements InboxStore {
       if (!answer.has_more) break;
     }
     await this.#noteVerified(after);
-    if (!verified) await this.#loadAnew();
+    if (!verified) await this.#loadAnew(this.#meta?.cursor ?? after);
     const outcome = messages > 0 ? "received" : "up_to_date";
     const completeTo = new Date().toISOString();
     return { outcome, messages, conversations: conversations.size, completeTo, verified, checked };
