@@ -240,7 +240,7 @@ const happening = fc.oneof(
     which: fc.nat(9),
   }),
   fc.record({
-    what: fc.constantFrom("cut" as const, "reload" as const, "open" as const),
+    what: fc.constantFrom("cut" as const, "reload" as const, "open" as const, "sync" as const),
   }),
 );
 
@@ -263,6 +263,7 @@ it("holds, after any history, cuts and reloads, what the server would answer", a
           FakeSocket.all = [];
           store = open();
         } else if (one.what === "open") void store.openConversation("a");
+        else if (one.what === "sync") void store.sync();
         else if (one.what === "say") house.say(one.where, `text ${house.head}`, one.direction);
         else if ("which" in one) happen(one.what, one.where, one.which);
         if (one.what === "cut" || one.what === "reload") {

@@ -529,7 +529,11 @@ export class BrowserStore implements InboxStore {
     await this.#turn(async () => {
       const row = answer.conversation;
       const here = this.#contents.rows.get(row.id);
-      if (here !== undefined && here.messages > 1 && here.touched > row.touched) return;
+      if (here !== undefined && here.touched > row.touched) {
+        // Events were faster. If the row here is a provisional one, it lacks what was before them.
+        this.#stale.set(row.id, here.touched);
+        return;
+      }
       await this.#database?.write({ rows: [row], goneRows: row.aliases });
       this.#contents.putRows([row], row.aliases);
       this.#show();
