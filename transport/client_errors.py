@@ -9,6 +9,8 @@
     │   ├── VersionNotSupported  4505, or a server without ``malote.v1``
     │   ├── OriginRefused        403 before the upgrade
     │   └── GaveUp               ``max_attempts`` attempts failed in a row
+    ├── SyncRefused          ``sync``: an answer that is no page; ``retry_after_s`` may say when
+    ├── SyncUnverified       ``sync``: a page that is not what its receipt says
     └── Interrupted          the history is not one unbroken line for this device; handle and go on
         ├── HistoryReset         carries ``reset``
         └── EventsSkipped        carries ``skipped``
@@ -50,6 +52,20 @@ class OriginRefused(Stopped):
 
 class GaveUp(Stopped):
     """``max_attempts`` attempts in a row failed; ``code`` and ``reason`` are the last one's."""
+
+
+class SyncRefused(ClientError):
+    """``/v1/sync`` answered ``status``; asking again may help with 429 and 5xx."""
+
+    def __init__(self, status: int, reason: str, retry_after_s: float) -> None:
+        super().__init__(f"{reason or 'no reason given'} ({status})")
+        self.status = status
+        self.reason = reason
+        self.retry_after_s = retry_after_s
+
+
+class SyncUnverified(ClientError):
+    """A page of ``/v1/sync`` was not what its receipt says, and nothing of it was handed out."""
 
 
 class Interrupted(ClientError):

@@ -139,10 +139,13 @@ def _end_of(error: ConnectionClosed) -> LinkEnd:
 
 def _refusal(error: InvalidStatus) -> LinkEnd:
     response = error.response
-    # Retry-After may also be a date; then our own backoff serves.
-    after = response.headers.get("Retry-After", "")
     return LinkEnd(
         reason=response.reason_phrase,
         status=response.status_code,
-        retry_after_s=float(after) if after.isascii() and after.isdigit() else 0.0,
+        retry_after_s=retry_after_s(response.headers.get("Retry-After", "")),
     )
+
+
+def retry_after_s(header: str) -> float:
+    """The seconds of a ``Retry-After``; it may also be a date, and then our own backoff serves."""
+    return float(header) if header.isascii() and header.isdigit() else 0.0

@@ -71,10 +71,17 @@ def test_the_reset_example_starts_over() -> None:
     assert list(known)[:3] == [1, 2, 3]
 
 
+def test_the_sync_example_is_complete() -> None:
+    """Run without anything skipped, it only collects; `sync` itself is tested beside the API."""
+    known: dict[int, str] = {}
+    against_a_server(example("complete"), known, handled=3)
+    assert list(known)[:3] == [1, 2, 3]
+
+
 def test_each_example_is_run_by_a_test() -> None:
     """A new example needs a test above."""
     names = [re.findall(r"^async def (\w+)", code, re.MULTILINE) for code in EXAMPLES]
-    assert names == [["main"], ["keep"], ["follow"]]
+    assert names == [["main"], ["keep"], ["follow"], ["complete"]]
 
 
 def test_every_option_attribute_error_and_state_is_on_the_page() -> None:
