@@ -8,6 +8,9 @@ transaction (G8); any other database does the same with ``MemoryCursorStore(curs
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Protocol
 
 from eventstore.cursor import Cursor
@@ -91,3 +94,15 @@ class SqliteCursorStore:
             with self._connection:
                 self.save(cursor)
         return self.load()
+
+
+@contextmanager
+def cursor_file(path: Path, name: str = "inbox") -> Iterator[SqliteCursorStore]:
+    """A store in a file of its own, for a program whose effects lie elsewhere: at least once.
+
+    A power cut may take the newest cursors with it, never their order; events then come again.
+    """
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        yield SqliteCursorStore(connection, name)

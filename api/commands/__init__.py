@@ -16,6 +16,7 @@ from api.commands.redact import redact
 from api.commands.replay import replay
 from api.commands.serve import serve
 from api.commands.simulate import simulate
+from api.commands.sync import sync
 from api.commands.tail import tail
 from api.commands.token import token
 from api.commands.trace import trace
@@ -31,6 +32,7 @@ COMMANDS: tuple[click.Command, ...] = (
     token,
     tail,
     replay,
+    sync,
     trace,
     verify,
     checkpoint,
