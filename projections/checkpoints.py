@@ -35,6 +35,8 @@ _STEPS = {
 def _evolve(recorded: RecordedEvent, event: Event | None) -> Statement | None:
     if not isinstance(event, CheckpointSigned):
         return None
+    if not 0 <= event.position < recorded.position:
+        return None  # nobody signs what is not written yet
     values: Values = {
         "at": recorded.position,
         "epoch": event.epoch,
