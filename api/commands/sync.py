@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import ssl
 import sys
 from contextlib import nullcontext, suppress
@@ -164,10 +165,19 @@ def _json(event: InboxEvent) -> str:
 
 def _human(event: InboxEvent) -> str:
     at = event.time.astimezone()
-    content = (event.data or {}).get("content")
-    text = content.get("body") if isinstance(content, dict) else None
-    said = "(erased)" if event.data is None else text or orjson.dumps(event.data).decode()
-    return (
+    line = (
         f"{at:%H:%M:%S} {event.position:>8} {fit(one_line(event.inbox), INBOX_CELLS)} "
-        f"{fit(one_line(event.type), TYPE_CELLS)} {one_line(str(said)[:SAID_CHARS_MAX])}"
+        f"{fit(one_line(event.type), TYPE_CELLS)} {one_line(_said(event))}"
     )
+    return fit(line, shutil.get_terminal_size().columns).rstrip() if sys.stdout.isatty() else line
+
+
+def _said(event: InboxEvent) -> str:
+    """Who and what, where it is a message with text; else the data as it is."""
+    if event.data is None:
+        return "(erased)"
+    contact, content = event.data.get("contact"), event.data.get("content")
+    if isinstance(contact, dict) and isinstance(content, dict):
+        text = content.get("body") or content.get("text") or content.get("type")
+        return f"{contact.get('name') or contact.get('id')}: {text}"[:SAID_CHARS_MAX]
+    return orjson.dumps(event.data).decode()[:SAID_CHARS_MAX]

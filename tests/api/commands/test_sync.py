@@ -13,7 +13,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from api.commands import main
-from tests.transport.fake_server import FakeServer, cursor
+from api.commands.sync import _human
+from tests.transport.fake_server import FakeServer, cursor, event
+from transport.inbox_event import InboxEvent
 
 PATIENCE_S = 20
 
@@ -99,6 +101,24 @@ def test_people_get_a_line_they_can_read(server: Server) -> None:
     first = malote_sync(server).stdout.splitlines()[0]
     for word in ("1", "support", "message.received", "m1"):
         assert word in first.split() or word in first
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (None, "(erased)"),
+        (
+            {"contact": {"id": "c", "name": "Ana"}, "content": {"body": "hi\x1b[2J"}},
+            "Ana: hi\\x1b[2J",
+        ),
+        ({"contact": {"id": "c"}, "content": {"type": "generic", "text": "paid"}}, "c: paid"),
+        ({"status": "read"}, '{"status":"read"}'),
+    ],
+)
+def test_a_line_says_who_and_what(data: dict[str, Any] | None, said: str) -> None:
+    """Contents come from strangers: what could move the cursor is escaped."""
+    shown = _human(InboxEvent.from_wire(event(1) | {"data": data}))
+    assert shown.endswith(f" {said}")
 
 
 def test_a_refused_token_is_exit_code_1_with_the_reason(server: Server) -> None:
