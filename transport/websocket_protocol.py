@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from typing import Any, cast
 
 from uvicorn.protocols.utils import ClientDisconnected
@@ -19,6 +20,7 @@ from transport.wire import FrameSplitter
 logger = logging.getLogger(__name__)
 
 _INVALID_UTF8 = 1007
+_UNSENT_BYTES_MAX = 16 * 1024
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
@@ -79,6 +81,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         clean = self.queue.empty() and self.conn.current_size is None and self.writable.is_set()
         if not clean or self.conn.state is not OPEN or self.transport.is_closing():
             return None
+        _keep_little_unsent(self.transport)
         channel = DirectChannel(self.transport, self.connections, self.loop, self._splitter)
         self.connections.discard(self)
         self.connections.add(cast(Any, channel))
@@ -177,3 +180,14 @@ def _is_utf8(fragments: list[bytes]) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+def _keep_little_unsent(transport: asyncio.BaseTransport) -> None:
+    """Let the kernel queue little beyond what is on the way (where it has the option).
+
+    By default it takes megabytes, so a peer that reads nothing would look as if it read.
+    """
+    option = getattr(socket, "TCP_NOTSENT_LOWAT", None)
+    peer = transport.get_extra_info("socket")
+    if option is not None and peer is not None and peer.family != socket.AF_UNIX:
+        peer.setsockopt(socket.IPPROTO_TCP, option, _UNSENT_BYTES_MAX)

@@ -431,6 +431,27 @@ def test_a_peer_that_never_reads_is_aborted_and_the_others_do_not_wait(
     run(scenario)
 
 
+def test_one_window_is_enough_to_notice_that_a_peer_takes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without any ack: the kernel must not swallow the window, or only the heartbeat would see."""
+    monkeypatch.setattr("transport.direct.STALL_S", 0.1)
+
+    async def scenario() -> None:
+        async with site(tmp_path) as it:
+            deaf = await never_reading(it.port)
+            await until(lambda: len(it.hub.connections) == 1)
+            for number in range(60):
+                await it.append(number, text="x" * 4_000)
+            await until(lambda: not it.hub.connections)
+            await it.hub.shutdown()
+            ends = await it.recorded("client.disconnected")
+            assert [end["code"] for end in ends] == [4408]
+            deaf.close()
+
+    run(scenario)
+
+
 @pytest.mark.parametrize("end", ["close", "abort"])
 def test_an_asgi_channel_ends_although_its_peer_takes_nothing(
     monkeypatch: pytest.MonkeyPatch, end: str
