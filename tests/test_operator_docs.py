@@ -51,7 +51,7 @@ def test_every_command_that_a_page_names_exists(page: Path) -> None:
 def test_every_setting_that_a_page_names_exists(page: Path) -> None:
     """A variable that nothing reads is a setting that somebody believes in."""
     known = {f"{PREFIX}{field.name.upper()}" for field in attrs.fields(Settings)}
-    known |= {f"{PREFIX}JWT_SECRET_FILE", f"{PREFIX}SEEDS"}
+    known |= {f"{PREFIX}JWT_SECRET_FILE", f"{PREFIX}SEEDS", f"{PREFIX}TOKEN"}
     named = set(re.findall(r"MALOTE_[A-Z_]*[A-Z]", page.read_text()))
     assert named <= known
 
