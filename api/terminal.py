@@ -22,7 +22,11 @@ from eventstore.events import (
     ConversationRead,
     DeliveryAcknowledged,
     DeliveryParked,
+    DeliveryReplayAcknowledged,
+    DeliveryReplayed,
+    DeliveryReplayRequested,
     DeliveryRetried,
+    DeviceExpired,
     Event,
     Generic,
     HeartbeatAnswered,
@@ -159,6 +163,14 @@ def _summary(event: Event) -> str:
             return f"attempt {event.attempt} after {event.after}: {event.reason}"
         case DeliveryParked():
             return f"{event.position} put aside: {event.reason}"
+        case DeliveryReplayRequested():
+            return f"{len(event.positions)} to be delivered again, by {event.by}"
+        case DeliveryReplayed():
+            return f"{len(event.positions)} delivered again, asked for at {event.request}"
+        case DeliveryReplayAcknowledged():
+            return f"{len(event.positions)} of those asked for at {event.request}"
+        case DeviceExpired():
+            return f"not seen since {event.last_seen_at:%Y-%m-%d}, {event.count} left out"
         case QueueTrimmed():
             return f"{event.count} up to {event.until} left out: {event.reason}"
         case SyncServed():

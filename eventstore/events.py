@@ -381,6 +381,60 @@ class DeliveryParked:
 
 
 @frozen
+class DeliveryReplayRequested:
+    """Parked events of this device are to be delivered again: they are outstanding once more.
+
+    A position that is not parked for the device changes nothing.
+    """
+
+    type: ClassVar[str] = "delivery.replay_requested"
+    version: ClassVar[int] = 1
+    positions: tuple[int, ...]
+    by: str
+
+
+@frozen
+class DeliveryReplayed:
+    """Parked events were sent again; ``request`` is where in the log that was asked for."""
+
+    type: ClassVar[str] = "delivery.replayed"
+    version: ClassVar[int] = 1
+    session: str
+    request: int
+    positions: tuple[int, ...]
+
+
+@frozen
+class DeliveryReplayAcknowledged:
+    """A device handled what was delivered again; these events are parked no more.
+
+    What it puts aside instead is parked again, by another ``delivery.parked``.
+    """
+
+    type: ClassVar[str] = "delivery.replay_acknowledged"
+    version: ClassVar[int] = 1
+    session: str
+    request: int
+    positions: tuple[int, ...]
+
+
+@frozen
+class DeviceExpired:
+    """A device was not seen since ``last_seen_at``, for longer than its limit: it is closed.
+
+    Nothing waits for it from here on until it connects again. The ``count`` unsettled events with
+    ``after`` < position <= ``until`` are skipped; replays not acknowledged are parked again.
+    """
+
+    type: ClassVar[str] = "device.expired"
+    version: ClassVar[int] = 1
+    last_seen_at: datetime
+    after: int
+    until: int
+    count: int
+
+
+@frozen
 class QueueTrimmed:
     """A device's offline queue passed its limit; the events stay in the log and in /v1/sync."""
 
@@ -549,6 +603,10 @@ Event: TypeAlias = (
     | DeliveryAcknowledged
     | DeliveryRetried
     | DeliveryParked
+    | DeliveryReplayRequested
+    | DeliveryReplayed
+    | DeliveryReplayAcknowledged
+    | DeviceExpired
     | QueueTrimmed
     | SyncServed
     | ServerStarted

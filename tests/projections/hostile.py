@@ -17,7 +17,11 @@ from eventstore.events import (
     ConversationRead,
     DeliveryAcknowledged,
     DeliveryParked,
+    DeliveryReplayAcknowledged,
+    DeliveryReplayed,
+    DeliveryReplayRequested,
     DeliveryRetried,
+    DeviceExpired,
     Generic,
     HeartbeatAnswered,
     HeartbeatMissed,
@@ -64,6 +68,7 @@ few = st.sampled_from(["x", "y", "z"])
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 maybe = st.none() | texts
 numbers = st.integers(-(2**63), 2**64 - 1) | st.integers(-2, 60)
+many = st.lists(numbers, max_size=4).map(tuple)
 times = st.none() | st.integers(-(10**15), 4 * 10**15).map(
     lambda us: datetime.fromtimestamp(0, UTC) + timedelta(microseconds=us)
 )
@@ -95,7 +100,7 @@ in_inboxes = (
     )
     | st.builds(MessageEdited, ids, contents, times)
     | st.builds(MessageRevoked, ids, times)
-    | st.builds(MessageRedacted, st.lists(numbers, max_size=4).map(tuple), texts, texts)
+    | st.builds(MessageRedacted, many, texts, texts)
     | st.builds(ContactAliased, conversations, st.just("user_id"))
     | st.builds(ConversationRead, numbers, texts)
     | st.builds(WebhookReceived, texts, st.binary(max_size=8))
@@ -110,6 +115,10 @@ of_devices = (
     | st.builds(DeliveryAcknowledged, few, numbers, numbers, numbers)
     | st.builds(DeliveryRetried, few, numbers, numbers, texts)
     | st.builds(DeliveryParked, few, numbers, texts)
+    | st.builds(DeliveryReplayRequested, many, texts)
+    | st.builds(DeliveryReplayed, few, numbers, many)
+    | st.builds(DeliveryReplayAcknowledged, few, numbers, many)
+    | st.builds(DeviceExpired, times.filter(bool), numbers, numbers, numbers)
     | st.builds(QueueTrimmed, few, numbers, numbers, numbers, st.just("expired"))
     | st.builds(SyncServed, numbers, numbers, numbers, texts)
 )
