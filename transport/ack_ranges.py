@@ -34,11 +34,12 @@ class AckRanges:
         if until > self.recorded:
             self.recorded = self._until = until
 
-    def add(self, until: int, count: int) -> None:
-        """The device handled ``count`` more events, and everything up to ``until``."""
+    def add(self, until: int, count: int) -> float:
+        """The device handled ``count`` more events, and everything up to ``until``; gives `due`."""
         if until > self._until:
             self._until = until
         self._count += count
+        return self._not_before if self._until > self.recorded else _NEVER
 
     def take(self, now: float) -> DeliveryAcknowledged | None:
         """The range to record; None where nothing was handled since the last one."""

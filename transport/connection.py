@@ -20,6 +20,7 @@ from transport.session import Session, State
 from transport.token_bucket import TokenBucket
 
 _INVALID_UTF8 = 1007
+_CLOSED, _CATCHING_UP = State.CLOSED, State.CATCHING_UP  # globals: found faster than members
 
 
 @frozen
@@ -156,35 +157,37 @@ class Connection:
 
     def received(self, text: bytes) -> None:
         """A text frame came in."""
-        now = self._hub.now()
-        if not self.spend(now):
-            return
+        now, session = self._hub.now(), self.session
+        if not self._rate.take(now):
+            return self._too_fast()
         try:
             frame = decode_client_frame(text)
             if isinstance(frame, Refresh):
                 self._refresh(frame.token)
             else:
-                self.session.receive(frame, now)
+                session.receive(frame, now)
         except FrameError as error:
-            self.close(_INVALID_UTF8 if not _is_utf8(text) else error.code, error.reason)
-            return
-        if self.audience.newest > self.read_after:
-            self.advance()
-        elif self.session.has_output:
+            return self.close(_INVALID_UTF8 if not _is_utf8(text) else error.code, error.reason)
+        newest = self.audience.newest
+        if newest > session.last_sent.position and newest > self.scanned:
+            self.advance(now)
+        elif session.frames or session.events:
             self.flush()
+        return None
 
-    def spend(self, now: float | None = None) -> bool:
-        """A frame came in, of whatever kind; False where there were too many, and it is over."""
-        if self._rate.take(self._hub.now() if now is None else now):
-            return True
-        if self.session.state is not State.CLOSED:
+    def control_frame(self) -> None:
+        """A frame came in that the socket answers itself; it counts like any other."""
+        if not self._rate.take(self._hub.now()):
+            self._too_fast()
+
+    def _too_fast(self) -> None:
+        if self.session.state is not _CLOSED:
             self._hub.too_fast()
             self.close(CloseCode.TOO_FAST, "too many frames a second")
-        return False
 
     def drained(self) -> None:
         """The socket takes bytes again."""
-        self.advance()
+        self.advance(self._hub.now())
 
     def lost(self, code: int, reason: str) -> None:
         """The socket is gone; ``code`` is what the peer said, 1006 if nothing."""
@@ -198,39 +201,44 @@ class Connection:
 
     # --- from the hub --------------------------------------------------------------------------
 
-    def advance(self) -> bool:
+    def advance(self, now: float) -> bool:
         """Send what lies between the session's cursor and the head, as far as there is room.
 
         Whether that was all of it.
         """
-        session, audience, newest = self.session, self.audience, self.audience.newest
-        complete = False
-        while session.state is not State.CLOSED and self.channel.writable:
-            scanned = self.read_after
+        session, audience = self.session, self.audience
+        newest, complete = audience.newest, False
+        while session.state is not _CLOSED and self.channel.writable:
+            sent, scanned = session.last_sent, self.scanned
+            if sent.position > scanned:
+                scanned = sent.position
             if scanned >= newest:
                 complete = True
-                if session.state is State.CATCHING_UP:
+                if session.state is _CATCHING_UP:
                     session.caught_up(self._hub.time_text())
                 break
             try:
-                page = audience.page(session.last_sent, scanned)
+                page = audience.page(sent, scanned)
             except NotInMemory:
                 if session.window[0] > 0:
                     self._hub.wants_disk(self)
                 break
             if page is None:
                 self.scanned = newest
-            elif not session.deliver(page, self._hub.now()):
+            elif not session.deliver(page, now):
                 break
-        self.flush()
+        if session.frames or session.events:
+            self.flush()
         return complete
 
-    def commit_landed(self, newest_before: int, first: int) -> None:
+    def commit_landed(self, newest_before: int, first: int, now: float) -> None:
         """The audience has newer events, the first of them at ``first`` or later."""
-        was_there = self.read_after >= newest_before
+        was_there = (
+            self.scanned >= newest_before or self.session.last_sent.position >= newest_before
+        )
         if was_there:
             self.scanned = first - 1
-        if not self.advance() and was_there:
+        if not self.advance(now) and was_there:
             self._hub.fell_behind()
 
     def tick(self, now: float, head: Cursor) -> None:
@@ -241,9 +249,9 @@ class Connection:
             self._ended_by_itself()
         elif session.last_sent is not sent:
             self.scanned = session.last_sent.position  # "nothing beyond it" was said of another
-            self.advance()
+            self.advance(now)
         elif session.in_flight != held:
-            self.advance()
+            self.advance(now)
         else:
             self.flush()
 
@@ -266,11 +274,12 @@ class Connection:
 
     def flush(self) -> None:
         """Hand over what the session wants sent and recorded."""
-        packets = self.session.frames_to_send()
-        if packets:
-            self.channel.send(packets)
-        for event in self.session.events_to_record():
-            self._hub.record(self.stream, event)
+        session = self.session
+        if session.frames:
+            self.channel.send(session.frames_to_send())
+        if session.events:
+            for event in session.events_to_record():
+                self._hub.record(self.stream, event)
 
     def _leave(self) -> None:
         self.flush()

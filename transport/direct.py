@@ -145,7 +145,10 @@ class DirectChannel(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Bytes came: nearly always exactly one short text frame."""
         if not self._splitter.held and (text := short_text(data)) is not None:
-            self._short_text(text)
+            if self._open and self._connection is not None and self._fragments is None:
+                self._connection.received(text)  # written out here: it runs for every ack
+            else:
+                self._short_text(text)
             return
         for frame in self._splitter.split(data):
             text = short_text(frame)
@@ -195,7 +198,7 @@ class DirectChannel(asyncio.Protocol):
                 self._ended(close.code, close.reason)
             case _:  # pings are answered by the parser, unasked pongs mean nothing; both count
                 if self._open and self._connection is not None:
-                    self._connection.spend()
+                    self._connection.control_frame()
 
     def _fragment(self, frame: Frame, fragments: list[bytes]) -> None:
         fragments.append(bytes(frame.data))

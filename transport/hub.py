@@ -191,7 +191,7 @@ class Hub:
         channel.send(greeting(opening, connection))
         for event in opening.records(connection.session.id, self._boot, address):
             self._recorder.record(connection.stream, event)
-        connection.advance()
+        connection.advance(self._monotonic())
         return connection
 
     def _begin(self, device: tuple[str, str]) -> None:
@@ -250,11 +250,11 @@ class Hub:
                 future.set_result(None)
 
     def _wake(self, audience: Audience, first: int) -> None:
-        before = audience.newest
+        before, now = audience.newest, self._monotonic()
         audience.advanced(self._newest.bound(audience.inboxes))
         for connection in list(self._members[audience]):
             try:
-                connection.commit_landed(before, first)
+                connection.commit_landed(before, first, now)
             except Exception:
                 # One broken session must not keep the others, nor the writer, from going on.
                 self._drop(connection)
@@ -305,7 +305,7 @@ class Hub:
         self._members[connection.audience][connection] = None
         # "Nothing for this session up to here" was said of the old inboxes.
         connection.scanned = connection.session.last_sent.position
-        connection.advance()
+        connection.advance(self._monotonic())
 
     def _expires_in_ms(self, grant: Grant) -> int | None:
         # A duration, not a time: the client's clock need not agree with ours.
@@ -400,7 +400,7 @@ class Hub:
             return
         try:
             await self._fetch(connection)
-            connection.advance()
+            connection.advance(self._monotonic())
         except LogUnavailable as error:
             logger.warning("cannot read for sessions: %s", error)
             await asyncio.sleep(error.retry_after_s)

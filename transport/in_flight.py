@@ -49,14 +49,19 @@ class InFlight:
                 return cursor if cursor.position == position else None
         return None
 
+    def take_all(self) -> int:
+        """Let go of everything: how many events that were."""
+        count = self.events
+        self._extents.clear()
+        self._first = self.events = self.bytes = 0
+        return count
+
     def take_until(self, position: int) -> tuple[Cursor | None, int]:
         """Let go of all events up to ``position``: the last one's cursor, and how many went."""
         last: Cursor | None
         if self._extents and self._extents[-1].cursors[-1].position <= position:
-            last, count = self._extents[-1].cursors[-1], self.events
-            self._extents.clear()
-            self._first = self.events = self.bytes = 0
-            return last, count
+            last = self._extents[-1].cursors[-1]
+            return last, self.take_all()
         last = None
         before = self.events
         while self._extents and (cursor := self._take_from_oldest(position)) is not None:

@@ -26,7 +26,7 @@ BACKOFF_S = (10.0, 20.0, 40.0, 60.0)
 """How long each attempt but the first is given."""
 PARKS_MAX = 3
 _ROUND_TRIPS = 10
-_NEVER = float("inf")
+NEVER = float("inf")
 
 
 def ack_wait_s(timeout_s: float) -> float:
@@ -47,7 +47,7 @@ class Step(Enum):
 class Patience:
     """See the rules at the top of this file; ``now`` is in seconds, monotonic.
 
-    ``due`` is when the ack is overdue, infinity while nothing is in flight. ``attempt`` is how
+    ``due`` is when the ack is overdue, :data:`NEVER` while nothing is in flight. ``attempt`` is how
     often the oldest event in flight was sent, ``waited_s`` how long the present attempt is given,
     ``parks`` how many events in a row were parked with no ack between.
     """
@@ -56,7 +56,7 @@ class Patience:
 
     def __init__(self) -> None:
         self.attempt = 1
-        self.due = _NEVER
+        self.due = NEVER
         self.waited_s = 0.0
         self.parks = 0
 
@@ -67,21 +67,16 @@ class Patience:
         self.waited_s = wait_s
         self.due = now + wait_s
 
-    @property
-    def idle(self) -> bool:
-        """Whether nothing is waited for."""
-        return self.due == _NEVER
-
     def progressed(self) -> None:
         """The client handled something: what is left in flight begins with its first attempt."""
         self.attempt = 1
         self.parks = 0
-        self.due = _NEVER
+        self.due = NEVER
 
     def retried(self) -> None:
         """All that is in flight is to be sent again."""
         self.attempt += 1
-        self.due = _NEVER
+        self.due = NEVER
 
     def step(self, now: float, proven_at: float) -> Step:
         """What is due; the peer is known to have lived at ``proven_at``."""

@@ -1,8 +1,8 @@
 """The server's side of one connection: what was sent, what was handled, whether anyone is there.
 
 The machine is told things (``receive``, ``deliver``, ``caught_up``, ``tick``, ``close``, ``lost``)
-and asked things (``window``, ``deadline``); what it wants sent and recorded is drained by swap. It
-does no I/O and takes ``now``, monotonic seconds. Its rules:
+and asked things (``window``, ``deadline``); what it wants sent and recorded lies in ``frames`` and
+``events`` until the driver takes it. It does no I/O and takes ``now``, monotonic seconds. Rules:
 
     CATCHING_UP --caught_up--> LIVE          ``live`` is sent, once
     CATCHING_UP, LIVE --close, lost, two missed heartbeats, no ack in spite of all--> CLOSED
@@ -19,6 +19,9 @@ does no I/O and takes ``now``, monotonic seconds. Its rules:
 * Illegal input raises :class:`~transport.frames.FrameError` and changes nothing.
 * An ``ack`` is recorded as a range, at most one a second (:mod:`transport.ack_ranges`). What waits
   is recorded at the deadline and at the end.
+
+``receive`` and ``deliver`` run once per client and message: what they need is written out in them,
+and the unusual cases (rewound, parked, settled before) are looked for by one test each.
 """
 
 from __future__ import annotations
@@ -54,7 +57,7 @@ from transport.frames import (
 from transport.heartbeat import Beat, Pulse
 from transport.in_flight import InFlight
 from transport.page import Packet, Page
-from transport.patience import ATTEMPTS_MAX, Patience, Step, ack_wait_s
+from transport.patience import ATTEMPTS_MAX, NEVER, Patience, Step, ack_wait_s
 
 WINDOW = Window()
 REASON_CHARS_MAX = 200
@@ -66,6 +69,9 @@ class State(Enum):
     CATCHING_UP = auto()
     LIVE = auto()
     CLOSED = auto()
+
+
+_CLOSED = State.CLOSED  # a global is found faster than an enum's member, and this is hot
 
 
 def agree_window(asked: Window | None, own: Window = WINDOW) -> Window:
@@ -87,8 +93,6 @@ class Session:
 
     __slots__ = (
         "_acks",
-        "_events",
-        "_frames",
         "_in_flight",
         "_limit",
         "_parked",
@@ -97,7 +101,9 @@ class Session:
         "_rewound",
         "_wait_s",
         "close_code",
+        "events",
         "floor",
+        "frames",
         "id",
         "last_sent",
         "state",
@@ -128,8 +134,8 @@ class Session:
         self._acks = AckRanges(id_, max(start.position, settled), now)
         self._patience = Patience()
         self._wait_s = ack_wait_s(self._pulse.timeout_s)  # kept: asked for at each delivery
-        self._frames: list[Packet] = []
-        self._events: list[Event] = []
+        self.frames: list[Packet] = []  # to send, in order
+        self.events: list[Event] = []  # happened, and belong in the log
 
     # --- questions -----------------------------------------------------------------------------
 
@@ -168,30 +174,21 @@ class Session:
 
     # --- outputs -------------------------------------------------------------------------------
 
-    @property
-    def has_output(self) -> bool:
-        """Whether one of the two below has anything."""
-        return bool(self._frames or self._events)
-
     def frames_to_send(self) -> list[Packet]:
         """What to send, in order; asked again, only what came since."""
-        frames = self._frames
-        if frames:
-            self._frames = []
+        frames, self.frames = self.frames, []
         return frames
 
     def events_to_record(self) -> list[Event]:
         """What happened and belongs in the log; asked again, only what came since."""
-        events = self._events
-        if events:
-            self._events = []
+        events, self.events = self.events, []
         return events
 
     # --- inputs: frames ------------------------------------------------------------------------
 
     def receive(self, frame: ClientFrame, now: float) -> None:
         """Take a client's frame; raise :class:`FrameError`, with nothing changed, if illegal."""
-        if self.state is State.CLOSED:
+        if self.state is _CLOSED:
             return  # it was on its way when we closed
         match frame:
             case Ack():  # without a sub-pattern, which would cost more than the rest of the match
@@ -211,12 +208,22 @@ class Session:
         self._pulse.heard_at = now
 
     def _acknowledge(self, cursor: Cursor, now: float) -> None:
-        if not cursor == self.last_sent:  # noqa: SIM201 - attrs' `!=` costs a call more
+        sent = self.last_sent
+        if (
+            cursor.position == sent.position  # field by field: attrs' `==` would be a call
+            and cursor.hash8 == sent.hash8
+            and cursor.epoch == sent.epoch
+        ):
+            if self._parked is None and self._acks.recorded <= self.floor.position:
+                if count := self._in_flight.take_all():
+                    self._handled(sent, count, now)
+                return
+        else:
             self._check(cursor)
         last, count = self._take(self._in_flight, cursor.position)
-        if self._rewound is not None and cursor.position > self.last_sent.position:
+        if self._rewound is not None and cursor.position > sent.position:
             further, more = self._take(self._rewound, cursor.position)
-            self.last_sent = further or self.last_sent
+            self.last_sent = further or sent
             last, count = further or last, count + more
         self._settle(last, count, now)
 
@@ -263,20 +270,21 @@ class Session:
             gone = {position for position in self._parked if position <= last.position}
             self._parked -= gone
             count -= sum(position > self._acks.recorded for position in gone)
+            self._parked = self._parked or None
+        self._handled(last, count, now)
+
+    def _handled(self, last: Cursor, count: int, now: float) -> None:
+        """Everything up to ``last`` is handled, and of that ``count`` are news."""
         self.floor = last
         self._patience.progressed()
-        self._await_ack(now)
-        self._acks.add(last.position, count)
-        if now >= self._acks.due:
-            self._record_acks(now)
-
-    def _await_ack(self, now: float) -> None:
         if self._in_flight.events:
             self._patience.begin(now, self._wait_s)
+        if self._acks.add(last.position, count) <= now:
+            self._record_acks(now)
 
     def _record_acks(self, now: float) -> None:
         if (acknowledged := self._acks.take(now)) is not None:
-            self._events.append(acknowledged)
+            self.events.append(acknowledged)
 
     def _nack(self, position: int, reason: str, now: float) -> None:
         if position <= self.floor.position or position in (self._parked or ()):
@@ -287,14 +295,14 @@ class Session:
 
     def _park(self, position: int, reason: str, now: float) -> None:
         self._parked = (self._parked or set()) | {position}
-        self._events.append(DeliveryParked(self.id, position, reason))
+        self.events.append(DeliveryParked(self.id, position, reason))
         self._settle(None, 0, now)
 
     def _answered(self, id_: int, now: float) -> None:
         rtt_ms = self._pulse.answer(id_, now)
         if rtt_ms is not None:
             self._wait_s = ack_wait_s(self._pulse.timeout_s)
-            self._events.append(HeartbeatAnswered(self.id, rtt_ms))
+            self.events.append(HeartbeatAnswered(self.id, rtt_ms))
 
     # --- inputs: the log -----------------------------------------------------------------------
 
@@ -304,22 +312,23 @@ class Session:
         False where it has none. An event larger than the whole window passes alone, or it would
         block the session for ever.
         """
-        assert self.state is not State.CLOSED
+        assert self.state is not _CLOSED
         assert page.after.position == self.last_sent.position, "pages follow without a gap"
-        held, limit = self._in_flight, self._limit
-        fitting = page.fitting(limit.frames - held.events, limit.bytes - held.bytes)
-        if fitting is None:
-            if held.events:
+        held, limit, patience = self._in_flight, self._limit, self._patience
+        events, size = limit.frames - held.events, limit.bytes - held.bytes
+        if page.events > events or page.bytes > size:
+            fitting = page.fitting(events, size)
+            if fitting is None and held.events:
                 return False
-            fitting = page.beginning(1)
-        held.push(fitting.extent)
-        if self._patience.idle:
-            self._patience.begin(now, self._wait_s)
-        self.last_sent = fitting.cursor
+            page = fitting or page.beginning(1)
+        held.push(page.extent)
+        if patience.due == NEVER:
+            patience.begin(now, self._wait_s)
+        self.last_sent = page.cursor
         if self._rewound is not None:
-            self._rewound.take_until(fitting.cursor.position)
+            self._rewound.take_until(page.cursor.position)
             self._rewound = self._rewound if self._rewound.events else None
-        self._frames.append(fitting.packet(self._patience.attempt))
+        self.frames.append(page.packet(patience.attempt))
         return True
 
     def skip(self, skipped: Skipped, trimmed: QueueTrimmed | None) -> None:
@@ -327,15 +336,15 @@ class Session:
         assert skipped.after == self.last_sent == self.floor, "only the beginning is skipped"
         self.floor = self.last_sent = skipped.cursor
         self._acks.skip(skipped.cursor.position)
-        self._frames.append(Packet.of(skipped))
+        self.frames.append(Packet.of(skipped))
         if trimmed is not None:
-            self._events.append(trimmed)
+            self.events.append(trimmed)
 
     def caught_up(self, time: str) -> None:
         """Nothing visible lies beyond :attr:`last_sent`; ``time`` is the server's, RFC 3339."""
         if self.state is State.CATCHING_UP:
             self.state = State.LIVE
-            self._frames.append(Packet.of(Live(self.last_sent, time)))
+            self.frames.append(Packet.of(Live(self.last_sent, time)))
 
     def rewind(self, reason: str) -> None:
         """Go back to the floor, so that all that is in flight is read and sent again."""
@@ -347,7 +356,7 @@ class Session:
         self.last_sent = self.floor
         self._patience.retried()
         after = self.floor.position
-        self._events.append(DeliveryRetried(self.id, after, self.attempt, reason))
+        self.events.append(DeliveryRetried(self.id, after, self.attempt, reason))
 
     # --- inputs: time and the end --------------------------------------------------------------
 
@@ -371,10 +380,10 @@ class Session:
             case Beat.PING:
                 self._ping(head)
             case Beat.PING_AGAIN:
-                self._events.append(HeartbeatMissed(self.id, self._pulse.missed))
+                self.events.append(HeartbeatMissed(self.id, self._pulse.missed))
                 self._ping(head)
             case Beat.GIVE_UP:
-                self._events.append(HeartbeatMissed(self.id, self._pulse.missed))
+                self.events.append(HeartbeatMissed(self.id, self._pulse.missed))
                 self.lost(CloseCode.STALLED, "no heartbeat", now)
 
     def _press_for_ack(self, now: float, head: Cursor) -> None:
@@ -397,14 +406,14 @@ class Session:
 
     def _ping(self, head: Cursor) -> None:
         pulse = self._pulse
-        self._frames.append(Packet.of(Ping(pulse.id, head, pulse.quality, pulse.rtt_ms)))
+        self.frames.append(Packet.of(Ping(pulse.id, head, pulse.quality, pulse.rtt_ms)))
 
     def close(
         self, code: int, reason: str, now: float, *, retry_after_ms: int | None = None
     ) -> None:
         """End it from our side: ``bye`` is sent and the socket is to be closed with ``code``."""
         if self.state is not State.CLOSED:
-            self._frames.append(Packet.of(Bye(code, reason, retry_after_ms)))
+            self.frames.append(Packet.of(Bye(code, reason, retry_after_ms)))
             self.lost(code, reason, now)
 
     def lost(self, code: int, reason: str, now: float) -> None:
@@ -412,7 +421,7 @@ class Session:
         if self.state is State.CLOSED:
             return
         self._record_acks(now)
-        self._events.append(ClientDisconnected(self.id, code, reason[:REASON_CHARS_MAX]))
+        self.events.append(ClientDisconnected(self.id, code, reason[:REASON_CHARS_MAX]))
         self.state = State.CLOSED
         self.close_code = code
         self._in_flight, self._rewound = InFlight(), None

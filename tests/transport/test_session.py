@@ -255,7 +255,15 @@ def test_an_illegal_frame_raises_and_changes_nothing(frame: Any) -> None:
 
 
 def _state(it: Session) -> Any:
-    return (it.state, it.floor, it.last_sent, it.window, it.deadline, it.has_output, it.attempt)
+    return (
+        it.state,
+        it.floor,
+        it.last_sent,
+        it.window,
+        it.deadline,
+        bool(it.frames or it.events),
+        it.attempt,
+    )
 
 
 def test_an_ack_between_two_events_counts_up_to_the_earlier() -> None:
