@@ -225,7 +225,7 @@ async def _rewind(world: World) -> None:
     world.trace(connection.stream, "is sent again what it did not acknowledge")
     connection.session.rewind("simulated")
     connection.scanned = connection.session.last_sent.position
-    server.process.context.run(connection.advance)
+    server.process.context.run(connection.drained)
 
 
 # --- the server --------------------------------------------------------------------------------

@@ -168,7 +168,7 @@ MUTANTS = (
     ),
     Mutant(
         "a skip is not told", transport.session.Session, "skip",
-        "self._frames.append(Packet.of(skipped))", "pass",
+        "self.frames.append(Packet.of(skipped))", "pass",
     ),
     Mutant(
         "a skip is not recorded", transport.opening.Opening, "trim",
