@@ -300,7 +300,11 @@ class ConversationRead:
 
 @frozen
 class ClientConnected:
-    """A device opened a session; ``outcome`` is how its cursor was taken."""
+    """A device opened a session; ``outcome`` is how its cursor was taken.
+
+    ``inboxes`` are those that the session is given, from its first to its last event; None where an
+    older release did not say.
+    """
 
     type: ClassVar[str] = "client.connected"
     version: ClassVar[int] = 1
@@ -309,6 +313,7 @@ class ClientConnected:
     outcome: Literal["resumed", "fresh", "reset"]
     position: int
     address: str | None = None
+    inboxes: tuple[str, ...] | None = None
 
 
 @frozen
@@ -422,8 +427,9 @@ class DeliveryReplayAcknowledged:
 class DeviceExpired:
     """A device was not seen since ``last_seen_at``, for longer than its limit: it is closed.
 
-    Nothing waits for it from here on until it connects again. The ``count`` unsettled events with
-    ``after`` < position <= ``until`` are skipped; replays not acknowledged are parked again.
+    Nothing waits for it from here on until it connects again. The ``count`` unsettled events of
+    ``inboxes`` with ``after`` < position <= ``until`` are skipped; replays not acknowledged are
+    parked again. Where ``inboxes`` is None, it is those of the device's last session.
     """
 
     type: ClassVar[str] = "device.expired"
@@ -432,11 +438,15 @@ class DeviceExpired:
     after: int
     until: int
     count: int
+    inboxes: tuple[str, ...] | None = None
 
 
 @frozen
 class QueueTrimmed:
-    """A device's offline queue passed its limit; the events stay in the log and in /v1/sync."""
+    """Events that a device is not sent any more; they stay in the log and in /v1/sync.
+
+    Its offline queue passed a limit, or its cursor was void and it started over (``reset``).
+    """
 
     type: ClassVar[str] = "queue.trimmed"
     version: ClassVar[int] = 1
@@ -444,7 +454,7 @@ class QueueTrimmed:
     after: int
     until: int
     count: int
-    reason: Literal["queue_limit", "expired"]
+    reason: Literal["queue_limit", "expired", "reset"]
 
 
 @frozen

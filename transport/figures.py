@@ -80,7 +80,7 @@ class DeliveryFigures:
                 self.parked += 1
             case QueueTrimmed():
                 self.skipped += event.count
-                self.gaps[event.reason] += 1
+                self.gaps[event.reason] += event.reason != "reset"  # its session says so, too
             case _:
                 pass
 

@@ -138,7 +138,8 @@ class Hub:
                 admit=admit,
                 ack_floor=partial(self._standing, ack_floor, begun),
             )
-            if all(self._begun.get(device, 0) == count for device, count in begun.items()):
+            alone = all(self._begun.get(device, 0) == count for device, count in begun.items())
+            if opening is not None and alone:
                 self._check_room(opening.grant.user)  # again: others came while the disk was read
                 return opening
         raise self.doors.refuse(Refusal.UNSETTLED)
@@ -285,8 +286,8 @@ class Hub:
     def regrant(self, judge_again: Callable[[Grant], Grant]) -> None:
         """Judge every open connection anew, because who may see what has changed.
 
-        ``judge_again`` returns the grant as it is now, or raises :class:`Refused`. A session goes
-        on with the inboxes it has left: what it was not sent of others it never will be (G21).
+        ``judge_again`` returns the grant as it is now, or raises :class:`Refused`. What a session
+        of other inboxes was not sent it never will be (G21).
         """
         for connection in self.connections:
             try:
@@ -297,15 +298,13 @@ class Hub:
                 self._change_grant(connection, grant)
 
     def _change_grant(self, connection: Connection, grant: Grant) -> None:
+        """Take a newer grant. One of other inboxes is another session's: its client comes back.
+
+        What a session had sent, and what it counts, would otherwise be of neither set (the ledger).
+        """
         connection.grant = grant
-        if grant.inboxes == connection.audience.inboxes:
-            return
-        self._leave_audience(connection)
-        connection.audience = self._audience(grant.inboxes)
-        self._members[connection.audience][connection] = None
-        # "Nothing for this session up to here" was said of the old inboxes.
-        connection.scanned = connection.session.last_sent.position
-        connection.advance(self._monotonic())
+        if grant.inboxes != connection.audience.inboxes:
+            connection.close(CloseCode.ACCESS_CHANGED, "the inboxes you may see have changed")
 
     def _expires_in_ms(self, grant: Grant) -> int | None:
         # A duration, not a time: the client's clock need not agree with ours.
@@ -420,7 +419,7 @@ class Hub:
         )
         if events:
             audience.keep(after, scanned, events)
-        elif connection.audience is audience and connection.read_after == scanned:
+        elif connection.read_after == scanned:
             connection.scanned = head
 
     # --- the end -------------------------------------------------------------------------------

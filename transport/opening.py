@@ -44,9 +44,9 @@ _DEVICE = re.compile(r"[A-Za-z0-9._:@-]{1,100}", re.ASCII)
 class Opening:
     """A hello that was let in, and where its session starts.
 
-    ``pending`` events are to come, counted to a bound, after what is ``skipped``. Of the events
-    between the ack floor and the cursor, ``handled`` were: that is the acknowledgement the cursor
-    brings. ``trimmed`` is how many of the skipped lie beyond the ack floor.
+    ``pending`` events are to come, counted to a bound, after what is ``skipped``. ``passed`` is how
+    many lie between the ack floor and the start: a cursor acknowledges them, a reset passes them
+    over. ``trimmed`` is how many of the skipped lie beyond both.
     """
 
     device: str
@@ -56,7 +56,7 @@ class Opening:
     pending: int
     window: Window
     standing: Standing | None
-    handled: int
+    passed: int
     skipped: Skipped | None
     trimmed: int
 
@@ -67,12 +67,15 @@ class Opening:
         return max(floor, self.start.cursor.position)
 
     def records(self, session: str, boot: str, address: str | None) -> list[Event]:
-        """How the session begins: connected, and what its cursor acknowledges."""
-        start = self.start.cursor.position
-        events: list[Event] = [ClientConnected(session, boot, self.start.outcome, start, address)]
-        if self.start.outcome == "resumed" and self.standing and self.standing.floor < start:
-            floor = self.standing.floor
-            events.append(DeliveryAcknowledged(session, floor, start, self.handled))
+        """How the session begins: connected, and what became of the events before its start."""
+        start, outcome = self.start.cursor.position, self.start.outcome
+        inboxes = tuple(sorted(self.grant.inboxes))
+        events: list[Event] = [ClientConnected(session, boot, outcome, start, address, inboxes)]
+        if self.standing and (floor := self.standing.floor) < start:
+            if outcome == "resumed":
+                events.append(DeliveryAcknowledged(session, floor, start, self.passed))
+            else:
+                events.append(QueueTrimmed(session, floor, start, self.passed, "reset"))
         return events
 
     def trim(self, session: str) -> QueueTrimmed | None:
@@ -92,14 +95,17 @@ async def prepare_opening(
     *,
     admit: Admit,
     ack_floor: AckFloor,
-) -> Opening:
-    """Judge a hello. Raises Refused, FrameError, and LogUnavailable where the log is unreadable."""
+) -> Opening | None:
+    """Judge a hello; None where the grant's inboxes changed meanwhile.
+
+    Raises Refused, FrameError, and LogUnavailable where the log is unreadable.
+    """
     if not _DEVICE.fullmatch(hello.device):
         raise FrameError("a device is named by 1 to 100 letters, digits and . _ : @ -")
     agreed = agree_window(hello.window, window)
     grant = admit(hello.token)
     inboxes = grant.inboxes
-    standing = await ack_floor(grant.user, hello.device)
+    standing = await _seen(await ack_floor(grant.user, hello.device), inboxes, log)
     start = await _start(hello.cursor, standing, log)
     skipped = await overflow(log, start.cursor, inboxes, queue, now_us)
     after = start.cursor if skipped is None else skipped.cursor
@@ -107,7 +113,22 @@ async def prepare_opening(
     opening = Opening(hello.device, grant, admit, start, pending, agreed, standing, 0, skipped, 0)
     opening = await _counted(opening, log)
     # Asked again, because the grant may have been withdrawn while the disk was read (G21).
-    return evolve(opening, grant=admit(hello.token))
+    grant = admit(hello.token)
+    return evolve(opening, grant=grant) if grant.inboxes == inboxes else None
+
+
+async def _seen(
+    standing: Standing | None, inboxes: frozenset[str], log: EventLog
+) -> Standing | None:
+    """Without the parked events of other inboxes: the session counts nothing there."""
+    if standing is None or not standing.parked:
+        return standing
+    parked = {
+        position
+        for position in standing.parked
+        if await log.count_visible(position - 1, inboxes, most=1, until=position)
+    }
+    return evolve(standing, parked=frozenset(parked))
 
 
 async def _start(asked: Cursor | None, standing: Standing | None, log: EventLog) -> Start:
@@ -118,16 +139,20 @@ async def _start(asked: Cursor | None, standing: Standing | None, log: EventLog)
 
 
 async def _counted(opening: Opening, log: EventLog) -> Opening:
-    """How many events the cursor acknowledges, and how many a skip settles: exactly."""
-    inboxes, start, handled, trimmed = opening.grant.inboxes, opening.start, 0, 0
-    if opening.standing and opening.standing.floor < start.cursor.position:
-        floor, until = opening.standing.floor, start.cursor.position
-        handled = await log.count_visible(floor, inboxes, most=ALL, until=until)
-        handled -= sum(floor < position <= until for position in opening.standing.parked)
+    """How many events lie before the start, and how many a skip settles: exactly."""
+    start, passed, trimmed = opening.start.cursor.position, 0, 0
+    if opening.standing and opening.standing.floor < start:
+        passed = await _unsettled(opening, log, opening.standing.floor, start)
     if opening.skipped is not None:
-        until = opening.skipped.cursor.position
-        trimmed = await log.count_visible(opening.settled, inboxes, most=ALL, until=until)
-    return evolve(opening, handled=max(0, handled), trimmed=trimmed)
+        trimmed = await _unsettled(opening, log, opening.settled, opening.skipped.cursor.position)
+    return evolve(opening, passed=passed, trimmed=trimmed)
+
+
+async def _unsettled(opening: Opening, log: EventLog, after: int, until: int) -> int:
+    """How many events the session may see in (after, until], without the parked ones."""
+    count = await log.count_visible(after, opening.grant.inboxes, most=ALL, until=until)
+    parked = opening.standing.parked if opening.standing else ()
+    return count - sum(after < position <= until for position in parked)
 
 
 def greeting(opening: Opening, connection: Connection) -> list[Packet]:

@@ -7,6 +7,7 @@ from attrs import evolve
 from eventstore.draft import Draft
 from eventstore.events import (
     DeliveryAcknowledged,
+    DeliveryParked,
     Event,
     HeartbeatAnswered,
     HeartbeatMissed,
@@ -48,6 +49,9 @@ class Outbox:
             return
         if isinstance(event, DeliveryAcknowledged):
             self._acks[event.session] = len(self._drafts)
+        elif isinstance(event, DeliveryParked):
+            # A range that passes over a parked event does not count it: it must not come before.
+            self._acks.pop(event.session, None)
         self._drafts.append(Draft(stream, event))
 
     def _absorb(self, event: Event) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from transport.backoff import Backoff
 from transport.client_errors import GaveUp, Unauthorized
+from transport.frames import CloseCode
 from transport.link_end import LinkEnd, stop_reason
 
 STEADY_AFTER_S = 30.0
@@ -56,6 +57,9 @@ class Reconnect:
         """
         if held_s >= STEADY_AFTER_S:
             self.attempts = 0
+            self._sent_away = False
+        # The server has other inboxes for us, now; said again and again, it is borne patiently.
+        at_once = end.code == CloseCode.ACCESS_CHANGED and not self._sent_away
         # Two programs that are one device replace each other after each `live`: whoever was sent
         # away (4000-4499) stays patient until a link holds, or the two would race for ever.
         self._sent_away = 4000 <= end.code <= 4499
@@ -69,4 +73,4 @@ class Reconnect:
             raise GaveUp(end.code if end.status is None else end.status, end.reason)
         # Added, not the larger of the two: a thousand who were told the same time come back spread.
         asked_s = min(max(end.retry_after_s, 0.0), RETRY_AFTER_MAX_S)
-        return asked_s + self._backoff.delay_s(self.attempts, self._random())
+        return asked_s + (0.0 if at_once else self._backoff.delay_s(self.attempts, self._random()))

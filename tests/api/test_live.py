@@ -72,11 +72,14 @@ def test_a_revoked_token_ends_its_session(client: TestClient, place: Place) -> N
 
 
 def test_a_session_follows_its_users_inboxes(client: TestClient, place: Place) -> None:
-    """Another inbox from the next event on."""
+    """Another inbox from the next session on, and this one ends at once (G21)."""
     with connect(client) as socket:
         hello(socket, place.tokens["ana"])
         asyncio.run(call(place.folder, "add_user", name="ana", role="member", inboxes=["orders"]))
-        post(client, "support", chat("no-longer-hers"))
+        assert receive(socket, "bye")["code"] == 4411
+    post(client, "support", chat("no-longer-hers"))
+    with connect(client) as socket:
+        hello(socket, place.tokens["ana"])
         post(client, "orders", order("hers-now"))
         [event] = receive(socket, "events")["events"]
         assert event["data"]["message_id"] == "hers-now"

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import orjson
 from attrs import frozen
@@ -27,7 +28,7 @@ SERVERS_WORDS = (
     "refused: records_full", "refused: device_unsettled", "refused: stopping",
     "the projections are behind", "the log is not available",
     "the server has fallen silent", "no hello within",
-    "access was withdrawn", "the token is not valid",
+    "access was withdrawn", "the token is not valid", "the inboxes you may see have changed",
 )  # fmt: skip
 
 
@@ -39,7 +40,7 @@ class Row:
     recorded_at: int
     stream: str
     type: str
-    data: Mapping[str, object]
+    data: Mapping[str, Any]
     hash: bytes
 
     @property
@@ -135,6 +136,7 @@ def _settled_once(world: World, log: History, boot: str) -> Iterator[str]:
     upto: dict[str, int] = {}
     starts: dict[str, int] = {}
     recorded: dict[str, int] = {}
+    granted = _granted(log)
     by_ack: set[str] = set()
     for row in log.rows:
         if row.type == "delivery.parked":
@@ -142,8 +144,6 @@ def _settled_once(world: World, log: History, boot: str) -> Iterator[str]:
         elif row.type == "client.connected":
             id_, start = str(row.data["session"]), int(str(row.data["position"]))
             starts[id_], recorded[id_] = start, upto.setdefault(row.stream, start)
-            if row.data["outcome"] == "reset":  # it goes on there, and the device when it has acked
-                recorded[id_] = max(start, recorded[id_])
         elif row.type in ("delivery.acknowledged", "queue.trimmed"):
             range_ = Range.of(row)
             if range_.session not in starts:
@@ -157,7 +157,10 @@ def _settled_once(world: World, log: History, boot: str) -> Iterator[str]:
                 by_ack.add(range_.session)
                 yield from _acknowledged_range(range_, world.watch.sessions.get(range_.session))
             else:
-                yield from _settled_range(world, log, row, range_, starts[range_.session])
+                visible = _visible(log, range_.after, range_.until, granted[range_.session])
+                told = _told(world, row, range_, starts[range_.session])
+                if (range_.until, range_.count) != (told, visible):
+                    yield f"the range at {row.position} is {range_}, not {visible} up to {told}"
     for session in world.watch.sessions.values():
         if session.boot != boot or session.who.startswith("rogue"):
             continue
@@ -181,33 +184,35 @@ def _acknowledged_range(range_: Range, session: Sighted | None) -> Iterator[str]
         yield f"the range at {range_.at} counts {range_.count}, and {len(sent)} were sent"
 
 
-def _settled_range(
-    world: World, log: History, row: Row, range_: Range, start: int
-) -> Iterator[str]:
-    """What a cursor acknowledges, or what fell out of the queue: told in the hello or after it."""
-    session = world.watch.sessions.get(range_.session)
-    told = start
-    if row.type == "queue.trimmed":
-        told = session.skipped.until if session and session.skipped else range_.until
-    if range_.until != told:
-        yield f"the range at {row.position} ends at {range_.until}, not at {told}"
-    visible = _visible(log, range_.after, range_.until)
-    user = row.stream.removeprefix("client:").partition("/")[0]
-    if range_.count > visible or (range_.count < visible and world.rights.steady(user)):
-        yield f"the range at {row.position} counts {range_.count}, and there are {visible}"
+def _told(world: World, row: Row, range_: Range, start: int) -> int:
+    """Up to where a hello, or what was said after it, settles: a cursor, a reset or a skip."""
+    if row.type == "queue.trimmed" and row.data["reason"] != "reset":
+        session = world.watch.sessions.get(range_.session)
+        return session.skipped.until if session and session.skipped else range_.until
+    return start
 
 
-def _visible(log: History, after: int, until: int) -> int:
-    return sum(row.inbox is not None for row in log.rows[after:until])
+def _granted(log: History) -> dict[str, frozenset[str]]:
+    """The inboxes that each session was given."""
+    return {
+        str(row.data["session"]): frozenset(row.data["inboxes"])
+        for row in log.rows
+        if row.type == "client.connected"
+    }
+
+
+def _visible(log: History, after: int, until: int, inboxes: frozenset[str]) -> int:
+    return sum(row.inbox in inboxes for row in log.rows[after:until])
 
 
 def _skips_are_just(world: World, log: History) -> Iterator[str]:
     """A client is told of as many as there are, and of none that has room in its queue."""
-    limits = world.plan.hub.queue
+    limits, granted = world.plan.hub.queue, _granted(log)
     for session in world.watch.sessions.values():
-        if (skip := session.skipped) is None or not world.rights.steady(session.user):
+        if (skip := session.skipped) is None or session.id not in granted:
             continue
-        if skip.count != (there := _visible(log, skip.after, skip.until)):
+        there = _visible(log, skip.after, skip.until, granted[session.id])
+        if skip.count != there:
             yield f"{session.who} is told of {skip.count} skipped, and there are {there}: {skip}"
         if skip.reason == "queue_limit" and session.pending < limits.events_max:
             yield f"{session.who} is left {session.pending}, and yet {skip}"

@@ -159,7 +159,7 @@ MUTANTS = (
     ),
     Mutant(
         "a cursor acknowledges nothing", transport.opening.Opening, "records",
-        "self.standing.floor < start", "False",
+        "if self.standing and (floor := self.standing.floor) < start:", "if False:",
     ),
     Mutant(
         "what is recorded counts again", transport.session.Session, "__init__",

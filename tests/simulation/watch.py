@@ -75,11 +75,6 @@ class Rights:
         history = self._history[user]
         return history[-1][1] if history else frozenset()
 
-    def steady(self, user: str) -> bool:
-        """Whether they were granted once and then never changed."""
-        history = self._history[user]
-        return sum(bool(inboxes) for _, inboxes in history) == 1 and bool(history[-1][1])
-
     def act(self, granted: dict[str, frozenset[str]], head: int) -> None:
         """The server acts on these grants from now on."""
         wanted = {(user, inbox) for user, inboxes in granted.items() for inbox in inboxes}

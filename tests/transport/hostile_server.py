@@ -18,7 +18,7 @@ from tests.transport.fake_server import cursor, event, live, welcome
 from transport.client_socket import LinkEnded
 from transport.link_end import LinkEnd
 
-CODES = (1000, 1006, 1012, 1013, 4400, 4408, 4409, 4410, 4429)
+CODES = (1000, 1006, 1012, 1013, 4400, 4408, 4409, 4410, 4411, 4429)
 NONSENSE = (
     '{"type":"fashion_of_2030"}',
     '{"type":"error","problem":{"title":"no"}}',

@@ -734,6 +734,19 @@ def test_two_programs_that_are_one_device_do_not_race_for_ever() -> None:
     assert client.session.retry_at == pytest.approx(client.now + 0.25)
 
 
+def test_a_client_whose_inboxes_changed_comes_back_at_once_but_not_again_and_again() -> None:
+    """4411: the server has something else for us now. Whoever hears it again and again waits."""
+    client = Client()
+    delays = []
+    for held_s in (1, 1, 1, 31):
+        client.go_live()
+        client.now += held_s
+        client.session.lost(LinkEnd(CloseCode.ACCESS_CHANGED), client.now)
+        assert client.session.retry_at is not None
+        delays.append(client.session.retry_at - client.now)
+    assert delays == pytest.approx([0, 0.5, 1, 0])
+
+
 @pytest.mark.parametrize(("code", "state"), [(1012, State.RECONNECTING), (4503, State.CLOSED)])
 def test_bye_is_obeyed_without_waiting_for_the_close(code: int, state: State) -> None:
     """The close may never come; code and time are in the frame."""

@@ -27,7 +27,8 @@ def test_each_fact_is_counted_under_its_name() -> None:
         DeliveryParked("s", 3, "nack"),
         HeartbeatMissed("s", 1),
         HeartbeatAnswered("s", 12.5),
-        QueueTrimmed("s", 0, 9, 7, "expired"),
+        QueueTrimmed("s", 0, 9, 5, "expired"),
+        QueueTrimmed("s", 9, 12, 2, "reset"),
     ):
         figures.recorded(event, now_us=0)
     assert figures.openings == {"resumed": 1, "fresh": 0, "reset": 1}

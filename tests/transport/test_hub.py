@@ -15,7 +15,7 @@ from attrs import evolve
 
 from eventstore.cursor import Cursor
 from eventstore.draft import Draft, Receipt
-from eventstore.events import DeliveryAcknowledged, HeartbeatAnswered
+from eventstore.events import DeliveryAcknowledged, DeliveryParked, HeartbeatAnswered
 from eventstore.log import EventLog, LogUnavailable
 from eventstore.log import Limits as LogLimits
 from tests.transport.pages import message
@@ -463,8 +463,11 @@ def test_a_full_house_refuses_with_1013(tmp_path: Path) -> None:
 # --- who may see what --------------------------------------------------------------------------
 
 
-def test_a_lost_inbox_is_not_delivered_any_more(tmp_path: Path) -> None:
-    """Judged when it is sent: what was committed before the revocation stays unseen too (G21)."""
+@pytest.mark.parametrize("now", [A, AB | {"c"}, frozenset[str]()])
+def test_a_session_whose_inboxes_change_ends_and_the_next_one_is_given_the_others(
+    tmp_path: Path, now: frozenset[str]
+) -> None:
+    """4411: its client comes back with its cursor; meanwhile nothing is sent for either (G21)."""
 
     async def scenario() -> None:
         async with house(tmp_path) as it:
@@ -472,46 +475,32 @@ def test_a_lost_inbox_is_not_delivered_any_more(tmp_path: Path) -> None:
             channel.writable = False
             await it.append(1, inbox="a")
             await it.append(2, inbox="b")
-            it.hub.regrant(lambda grant: evolve(grant, inboxes=A))
+            await it.append(3, inbox="c")
+            it.hub.regrant(lambda grant: evolve(grant, inboxes=now))
+            assert channel.closed == CloseCode.ACCESS_CHANGED
             channel.writable = True
             connection.drained()
-            inboxes = [e["inbox"] for f in channel.frames("events") for e in f["events"]]
-            assert inboxes == ["a"]
-            await it.append(3, inbox="b")
-            await it.append(4, inbox="a")
-            assert len(channel.positions()) == 2
+            assert channel.positions() == []
+            assert channel.frames("bye")[0]["retry_after_ms"] is None
+            start = connection.session.last_sent
+            _, again = await it.connect(inboxes=now, cursor=start)
+            events = [event for frame in again.frames("events") for event in frame["events"]]
+            assert [event["inbox"] for event in events] == sorted(now)
 
     run(scenario)
 
 
-def test_a_won_inbox_is_delivered_from_the_cursor_on(tmp_path: Path) -> None:
-    """Also what came there after the client's cursor and before the grant."""
+def test_a_grant_of_the_same_inboxes_ends_no_session(tmp_path: Path) -> None:
+    """Another's membership, or one's own new role, is none of its business."""
 
     async def scenario() -> None:
         async with house(tmp_path) as it:
-            _, channel = await it.connect(inboxes=A)
+            connection, channel = await it.connect(inboxes=AB)
+            it.hub.regrant(lambda grant: evolve(grant, expires_at_us=9))
+            assert channel.closed is None
+            assert connection.grant.expires_at_us == 9
             await it.append(1, inbox="b")
-            it.hub.regrant(lambda grant: evolve(grant, inboxes=AB))
             assert len(channel.positions()) == 1
-            await it.append(2, inbox="b")
-            assert len(channel.positions()) == 2
-
-    run(scenario)
-
-
-def test_what_was_passed_over_before_a_grant_is_delivered_after_it(tmp_path: Path) -> None:
-    """The session knew that nothing for it lay there; for its new inboxes something does."""
-
-    async def scenario() -> None:
-        async with house(tmp_path) as it:
-            connection, channel = await it.connect(inboxes=A)
-            channel.writable = False
-            await it.append(1, inbox="b")
-            await it.append(2, inbox="a")
-            it.hub.regrant(lambda grant: evolve(grant, inboxes=AB))
-            channel.writable = True
-            connection.drained()
-            assert len(channel.positions()) == 2
 
     run(scenario)
 
@@ -558,12 +547,18 @@ def test_a_token_ends_when_it_expires_unless_renewed(tmp_path: Path) -> None:
     run(scenario)
 
 
-def test_a_refreshed_token_brings_its_own_end_and_inboxes(tmp_path: Path) -> None:
-    """Renewed in-band, without a new connection."""
+@pytest.mark.parametrize("inboxes", [A, AB])
+def test_a_refreshed_token_brings_its_own_end_and_inboxes(
+    tmp_path: Path, inboxes: frozenset[str]
+) -> None:
+    """Renewed in-band, without a new connection, unless it is good for other inboxes."""
 
     async def scenario() -> None:
         async with house(tmp_path) as it:
-            grants = {"old": Grant("ana", A, "t1", 5_000_000), "new": Grant("ana", AB, "t2", None)}
+            grants = {
+                "old": Grant("ana", A, "t1", 5_000_000),
+                "new": Grant("ana", inboxes, "t2", None),
+            }
 
             async def floor(_user: str, _device: str) -> None:
                 return None
@@ -579,9 +574,9 @@ def test_a_refreshed_token_brings_its_own_end_and_inboxes(tmp_path: Path) -> Non
             assert channel.frames("refreshed") == [{"type": "refreshed", "expires_in_ms": None}]
             it.time_us = 6_000_000
             it.hub.tick()
-            assert channel.closed is None
-            await it.append(1, inbox="b")
-            assert len(channel.positions()) == 1
+            assert channel.closed == (None if inboxes == A else CloseCode.ACCESS_CHANGED)
+            await it.append(1)
+            assert len(channel.positions()) == (inboxes == A)
 
     run(scenario)
 
@@ -605,6 +600,28 @@ def test_a_grant_withdrawn_while_the_disk_is_read_lets_nobody_in(tmp_path: Path)
 
             with pytest.raises(Refused):
                 await it.hub.prepare(Hello("t", "laptop"), admit=admit, ack_floor=floor)
+
+    run(scenario)
+
+
+def test_an_opening_whose_inboxes_change_meanwhile_is_prepared_again(tmp_path: Path) -> None:
+    """What it counted was of other inboxes than its session would be given."""
+
+    async def scenario() -> None:
+        async with house(tmp_path) as it:
+            await it.append(1, inbox="b")
+            last = (await it.append(2, inbox="a"))[-1].position
+            answers = [A, AB]
+
+            def admit(_token: str) -> Grant:
+                return Grant("ana", answers.pop(0) if answers[1:] else AB, "t", None)
+
+            async def floor(_user: str, _device: str) -> Standing:
+                return Standing(0, 0)
+
+            hello = Hello("t", "laptop", await it.log.cursor_at(last))
+            opening = await it.hub.prepare(hello, admit=admit, ack_floor=floor)
+            assert (opening.grant.inboxes, opening.passed) == (AB, 2)
 
     run(scenario)
 
@@ -640,7 +657,7 @@ def test_a_revocation_stops_a_replay_even_while_the_disk_is_read(tmp_path: Path)
 
 
 def test_an_inbox_lost_while_the_disk_is_read_is_not_replayed(tmp_path: Path) -> None:
-    """The page was read for the old inboxes; the session asks for one of its new ones."""
+    """The page was read for the old inboxes, and their session is over."""
 
     async def scenario() -> None:
         async with house(tmp_path, tail_events_max=5) as it:
@@ -657,9 +674,9 @@ def test_an_inbox_lost_while_the_disk_is_read_is_not_replayed(tmp_path: Path) ->
 
             it.log.read_visible = lost_meanwhile  # type: ignore[method-assign]  # in between
             _, channel = await it.connect(inboxes=AB, cursor=start)
-            await until(lambda: bool(channel.frames("live")))
-            events = [event for frame in channel.frames("events") for event in frame["events"]]
-            assert [event["inbox"] for event in events] == ["a"] * 30
+            await until(lambda: channel.closed is not None)
+            await until(lambda: not it.hub._for_disk)
+            assert (channel.closed, channel.positions()) == (CloseCode.ACCESS_CHANGED, [])
 
     run(scenario)
 
@@ -970,3 +987,16 @@ def test_a_full_outbox_merges_ranges_and_leaves_out_heartbeats() -> None:
         ]
         assert sum(each.count for each in ranges) == 10
         assert ranges[-1].until == 10
+
+
+def test_a_range_beyond_a_parked_event_is_not_merged_into_one_before_it() -> None:
+    """It does not count that event; recorded first, it would settle what was not parked yet."""
+    outbox = Outbox(1)
+    events = [
+        DeliveryAcknowledged("s", 0, 1, 1), DeliveryParked("s", 2, "bad"),
+        DeliveryAcknowledged("s", 1, 3, 1), DeliveryAcknowledged("s", 3, 4, 1),
+    ]  # fmt: skip
+    for event in events:
+        outbox.add("client:x/y", event)
+    merged = DeliveryAcknowledged("s", 1, 4, 2)
+    assert [draft.event for draft in outbox.take()] == [*events[:2], merged]

@@ -89,14 +89,62 @@ def test_a_cursor_at_or_below_the_floor_acknowledges_nothing(tmp_path: Path, bey
     run(scenario)
 
 
+def test_what_was_parked_in_an_inbox_not_seen_any_more_is_taken_off_no_count(
+    tmp_path: Path,
+) -> None:
+    """It is not among the events that the cursor acknowledges, and so not among the parked ones."""
+
+    async def scenario() -> None:
+        async with house(tmp_path) as it:
+            first, _ = await it.append(1, 2)
+            [other] = await it.append(3, inbox="b")
+            [last] = await it.append(4)
+            it.floors["ana", "laptop"] = Standing(0, 0, frozenset({first.position, other.position}))
+            await it.connect(cursor=at(it, last))
+            [data] = await recorded(it, "delivery.acknowledged")
+            assert data["count"] == 2
+
+    run(scenario)
+
+
+def test_what_was_parked_is_not_skipped_as_well(tmp_path: Path) -> None:
+    """Each event has one outcome: of four that fall out of the queue one was put aside before."""
+
+    async def scenario() -> None:
+        async with house(tmp_path, Limits(queue=QueueLimits(1, 1e9))) as it:
+            first, *_ = await it.append(1, 2, 3, 4, 5)
+            it.floors["ana", "laptop"] = Standing(0, 0, frozenset({first.position}))
+            _, channel = await it.connect()
+            assert channel.frames("skipped")[0]["count"] == 4
+            [data] = await recorded(it, "queue.trimmed")
+            assert data["count"] == 3
+
+    run(scenario)
+
+
+def test_a_session_says_which_inboxes_it_is_given(tmp_path: Path) -> None:
+    """So that the ledger knows what is addressed to the device from here on."""
+
+    async def scenario() -> None:
+        async with house(tmp_path) as it:
+            await it.connect(inboxes=frozenset({"b", "a"}))
+            [data] = await recorded(it, "client.connected")
+            assert data["inboxes"] == ["a", "b"]
+
+    run(scenario)
+
+
 def test_a_reset_acknowledges_nothing(tmp_path: Path) -> None:
-    """The client starts over at the head; what lies between was not handled."""
+    """The client starts over at the head; what lies between is passed over, and recorded so."""
 
     async def scenario() -> None:
         async with house(tmp_path) as it:
             await it.append(1, 2, 3)
             it.floors["ana", "laptop"] = Standing(0, 0)
             await it.connect(cursor=Cursor(it.log.epoch, 1, "00000000"))
+            [data] = await recorded(it, "queue.trimmed")
+            assert (data["after"], data["until"], data["count"]) == (0, 3, 3)
+            assert data["reason"] == "reset"
             assert await recorded(it, "delivery.acknowledged") == []
 
     run(scenario)

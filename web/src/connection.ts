@@ -198,7 +198,10 @@ export class Connection {
 
   #lost(code: number, reason: string, retryAfterMs = 0): void {
     const welcomed = this.#welcome !== null;
-    if (welcomed && Date.now() - this.#openedAt >= STEADY_MS) this.#attempts = 0;
+    if (welcomed && Date.now() - this.#openedAt >= STEADY_MS) {
+      this.#attempts = 0;
+      this.#sentAway = false;
+    }
     this.#detach();
     const lastClose = { code, reason };
     const downSince = this.#state.downSince ?? Date.now();
@@ -213,6 +216,8 @@ export class Connection {
       this.stop(stop);
       return;
     }
+    // The server has other inboxes for us, now; said twice in a row, it is borne with patience.
+    const atOnce = close.code === CLOSE.ACCESS_CHANGED && !this.#sentAway;
     // Two tabs or programs that are one device replace each other after each `live`: who was sent
     // away stays patient until a link holds, or the two would race for ever.
     this.#sentAway = close.code >= 4000 && close.code < 4500;
@@ -221,7 +226,7 @@ export class Connection {
       return;
     }
     // Added, not the larger of the two: who were told the same time come back spread.
-    const waitMs = retryAfterMs + backoffMs(this.#attempts, Math.random());
+    const waitMs = retryAfterMs + (atOnce ? 0 : backoffMs(this.#attempts, Math.random()));
     this.#retry = setTimeout(this.tryNow, waitMs);
     const attempt = this.#attempts + 1;
     this.#set({ status: "reconnecting", attempt, retryAt: Date.now() + waitMs });

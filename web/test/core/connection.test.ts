@@ -366,6 +366,17 @@ describe("reconnecting", () => {
     expect(state().attempt).toBe(1);
   });
 
+  it("comes back at once when it may see other inboxes, but not again and again", () => {
+    connect({ cursor: cursorAt(0) });
+    const waits = [4411, 4411, 4411].map((code) => {
+      FakeSocket.last.goLive(0).drop(code);
+      const wait = Math.round(untilRetry() / 100) / 10;
+      vi.advanceTimersByTime(untilRetry());
+      return wait;
+    });
+    expect(waits).toEqual([0, 1, 2]);
+  });
+
   it("adds what a bye asks for", () => {
     connect({ cursor: cursorAt(0) });
     FakeSocket.last
