@@ -5,6 +5,7 @@ from projections.checkpoints import CHECKPOINTS
 from projections.connections import CONNECTIONS
 from projections.conversations import CONVERSATIONS
 from projections.deliveries import DELIVERIES
+from projections.ledger import LEDGER
 from projections.messages import MESSAGES
 from projections.metrics import METRICS
 from projections.projection import Projection
@@ -15,6 +16,7 @@ PROJECTIONS: tuple[Projection, ...] = (
     MESSAGES,
     SEARCH,
     DELIVERIES,
+    LEDGER,
     CONNECTIONS,
     METRICS,
     CHECKPOINTS,

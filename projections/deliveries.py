@@ -80,11 +80,11 @@ def _evolve(recorded: RecordedEvent, event: Event | None) -> Statement | None:
     }
     match event:
         case ClientConnected():
-            return Statement("connected", {**of, "floor": _within(event.position, recorded)})
+            return Statement("connected", {**of, "floor": within(event.position, recorded)})
         case ClientDisconnected():
             return Statement("counted", of)
         case DeliveryAcknowledged():
-            floor, count = _within(event.until, recorded), _within(event.count, recorded)
+            floor, count = within(event.until, recorded), within(event.count, recorded)
             return Statement(
                 "counted", {**of, "floor": floor, "told": floor, "acknowledged": count}
             )
@@ -92,15 +92,15 @@ def _evolve(recorded: RecordedEvent, event: Event | None) -> Statement | None:
             return Statement("counted", {**of, "retried": 1})
         case QueueTrimmed():
             # The floor moves, `told` does not: the frame that says so may not have arrived.
-            floor, count = _within(event.until, recorded), _within(event.count, recorded)
+            floor, count = within(event.until, recorded), within(event.count, recorded)
             return Statement("counted", {**of, "floor": floor, "skipped": count})
         case DeliveryParked():
-            parked = _within(event.position, recorded)
+            parked = within(event.position, recorded)
             return Statement("parked", {**of, "parked": parked, "reason": event.reason})
     return None
 
 
-def _within(value: int, recorded: RecordedEvent) -> int:
+def within(value: int, recorded: RecordedEvent) -> int:
     """No event speaks of positions beyond its own, nor of more events than there were before it."""
     return max(0, min(value, recorded.position))
 

@@ -65,6 +65,8 @@ inboxes = st.sampled_from(INBOXES)
 conversations = st.sampled_from(CONVERSATIONS)
 ids = st.sampled_from(["m1", "m2", "m3", "m\0", "m\0x"])
 few = st.sampled_from(["x", "y", "z"])
+users = st.sampled_from(["x", "y", "ann"])
+granted = st.none() | st.lists(inboxes, max_size=3).map(tuple)
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 maybe = st.none() | texts
 numbers = st.integers(-(2**63), 2**64 - 1) | st.integers(-2, 60)
@@ -108,7 +110,7 @@ in_inboxes = (
     | st.builds(WebhookDuplicated, numbers)
 )
 of_devices = (
-    st.builds(ClientConnected, few, few, st.just("fresh"), numbers, maybe)
+    st.builds(ClientConnected, few, few, st.just("fresh"), numbers, maybe, granted)
     | st.builds(ClientDisconnected, few, st.integers(1000, 4999), texts)
     | st.builds(HeartbeatAnswered, few, st.floats(0, 1e6))
     | st.builds(HeartbeatMissed, few, st.integers(0, 9))
@@ -118,7 +120,7 @@ of_devices = (
     | st.builds(DeliveryReplayRequested, many, texts)
     | st.builds(DeliveryReplayed, few, numbers, many)
     | st.builds(DeliveryReplayAcknowledged, few, numbers, many)
-    | st.builds(DeviceExpired, times.filter(bool), numbers, numbers, numbers)
+    | st.builds(DeviceExpired, times.filter(bool), numbers, numbers, numbers, granted)
     | st.builds(QueueTrimmed, few, numbers, numbers, numbers, st.just("expired"))
     | st.builds(SyncServed, numbers, numbers, numbers, texts)
 )
@@ -128,10 +130,10 @@ of_system = (
     | st.builds(InboxCreated, inboxes, few)
     | st.builds(
         MemberAdded,
-        *(few, st.sampled_from(["member", "auditor", "admin"])),
+        *(users, st.sampled_from(["member", "auditor", "admin"])),
         st.lists(inboxes, max_size=3).map(tuple),
     )
-    | st.builds(MemberRemoved, few, st.none() | inboxes)
+    | st.builds(MemberRemoved, users, st.none() | inboxes)
     | st.builds(TokenIssued, few, few, times)
     | st.builds(TokenRevoked, few)
     | st.builds(

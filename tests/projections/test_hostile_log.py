@@ -16,7 +16,7 @@ from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eventstore.codec import decode_recorded
+from eventstore.codec import decode_recorded, encode
 from eventstore.events import (
     ClientConnected,
     ClientDisconnected,
@@ -25,6 +25,7 @@ from eventstore.events import (
     ConversationRead,
     DeliveryAcknowledged,
     DeliveryParked,
+    DeviceExpired,
     HeartbeatAnswered,
     InboxCreated,
     Media,
@@ -35,6 +36,7 @@ from eventstore.events import (
     MessageRedacted,
     MessageRevoked,
     MessageStatusChanged,
+    QueueTrimmed,
     Reaction,
     RecordedEvent,
     ServerStarted,
@@ -45,6 +47,8 @@ from eventstore.events import (
 )
 from projections import PROJECTIONS
 from projections.conversations import conversations_touched, get_conversation, list_conversations
+from projections.deliveries import device_of
+from projections.ledger import list_accounts
 from projections.messages import list_messages
 from tests.projections.history import (
     Log,
@@ -56,6 +60,7 @@ from tests.projections.history import (
     system,
     told,
 )
+from tests.projections.honest import Book
 from tests.projections.hostile import CONVERSATIONS, INBOXES, facts, inbox_facts
 
 BOTH = frozenset(INBOXES)
@@ -120,6 +125,36 @@ def test_the_list_counts_what_a_plain_replay_counts(made: tuple[Log, dict[str, s
     for (inbox, conversation), (messages, _, last) in listed.items():
         shown = ask(store, list_messages(frozenset({inbox}), conversation, limit=99))
         assert (len(shown), shown[0].position) == (messages, last)
+
+
+@given(logs())
+@settings(max_examples=100, deadline=None)
+def test_the_ledger_accounts_for_everything_whatever_the_log(
+    made: tuple[Log, dict[str, str]],
+) -> None:
+    """Wild ranges, strangers, sessions of nobody: if the counts are true, nothing is left over.
+
+    And each term is what a book with an entry for each device and event says.
+    """
+    log, _ = made
+    book, events = Book(), []
+    for recorded in log.events:
+        events.append(truly_counted(recorded, book))
+        book.read(events[-1])
+    rows = ask(folded(events), list_accounts())
+    assert [row.residue for row in rows] == [0] * len(rows)
+    assert {(row.user, row.device): row.terms for row in rows} == {
+        whose: each.totals for whose, each in book.devices.items() if each.opened
+    }
+
+
+def truly_counted(recorded: RecordedEvent, book: Book) -> RecordedEvent:
+    """The same event, but that it counts what it settles as an honest server does."""
+    whose, event = device_of(recorded.stream), decode_recorded(recorded)
+    if whose is None or not isinstance(event, DeliveryAcknowledged | QueueTrimmed | DeviceExpired):
+        return recorded
+    count = book.count(whose, event, recorded.position)
+    return evolve(recorded, data=encode(evolve(event, count=count)))
 
 
 def replayed(log: Log) -> dict[tuple[str, str], tuple[int, int, int]]:
@@ -204,6 +239,7 @@ DIGESTS = {
     ("conversations", 1): "d198d708c8e1c218",
     ("messages", 1): "23714a8cb70740c8",
     ("deliveries", 2): "3ce4a1d3552bc9b9",
+    ("ledger", 1): "686a1282c7516186",
     ("connections", 2): "056925510cd975c6",
     ("metrics", 2): "d38d8d429cbfd68b",
     ("checkpoints", 1): "3369cf6146f1a26d",
@@ -236,8 +272,9 @@ def fixed_log() -> Log:
         ]
         log.add(told(conversation, random.choice(about), inbox=inbox))
         session, user = f"s{random.randrange(9)}", random.choice(names[3:])
+        given = ("a", "b")[: number % 3]
         of_device = [
-            ClientConnected(session, f"boot{number // 100}", "fresh", number),
+            ClientConnected(session, f"boot{number // 100}", "fresh", number, None, given),
             ClientDisconnected(session, 1006, name),
             HeartbeatAnswered(session, random.random() * 100),
             DeliveryAcknowledged(session, 0, random.randrange(300), 3),
