@@ -61,7 +61,7 @@ ROUTES = (
     Route("/v1/audit/events", only(AUDITORS, history.get_history)),
     Route("/v1/audit/redact", only(AUDITORS, audit.post_redact), methods=["POST"]),
     Route("/v1/audit/checkpoints", only(AUDITORS, audit.get_checkpoints)),
-    Route("/v1/metrics/history", only(ADMINS, metrics.get_history)),
+    Route("/v1/metrics/history", only(AUDITORS, metrics.get_history)),
     Route("/debug/connections", only(ADMINS, debug.get_connections)),
     Route("/debug/deliveries", only(ADMINS, debug.get_deliveries)),
     Route("/debug/config", only(ADMINS, debug.get_config)),

@@ -160,6 +160,7 @@ _ME = object_of(
         "role": {"enum": list(get_args(Role))},
         "inboxes": {"type": "array", "items": _INBOX},
         "may": {"type": "array", "items": TEXT},
+        "expires_at": {"anyOf": [TIME, {"type": "null"}]},
     }
 )
 _CONNECTION = object_of(

@@ -61,7 +61,7 @@ MATRIX: list[tuple[str, str, dict[str, int]]] = [
     ("GET", "/v1/conversations/{id}/messages", OF_SUPPORT),
     ("POST", "/v1/conversations/{id}/read", OF_SUPPORT | WRITE),
     ("POST", "/v1/inboxes/{inbox}/test-message", ADMIN),
-    ("GET", "/v1/metrics/history", ADMIN),
+    ("GET", "/v1/metrics/history", AUDIT),
     ("GET", "/debug/connections", ADMIN),
     ("GET", "/debug/deliveries", ADMIN),
     ("GET", "/debug/config", ADMIN),

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import jwt
 import pytest
 from starlette.testclient import TestClient
 
-from tests.api.serving import Place, chat, furnished, post, serving
+from tests.api.serving import JWT_SECRET, Place, chat, furnished, post, serving
 
 
 @pytest.fixture
@@ -42,7 +43,17 @@ def test_everybody_is_told_who_they_are_and_nothing_of_others_inboxes(
 ) -> None:
     """Names of inboxes one may not see are nobody's business (security row 27)."""
     answer = client.get("/v1/me", headers=place.headers(user))
-    assert answer.json() == {"user": user, "role": role, "inboxes": inboxes, "may": may}
+    known = {"user": user, "role": role, "inboxes": inboxes, "may": may}
+    assert answer.json() == {**known, "expires_at": None}
+
+
+def test_a_token_that_ends_says_when(place: Place) -> None:
+    """So that a page can say it before it happens: no page can renew a token."""
+    claims = {"sub": "ana", "role": "member", "inboxes": ["support"], "exp": 4_102_444_800}
+    token = jwt.encode(claims, JWT_SECRET, algorithm="HS256")
+    with serving(place.folder, jwt_secret=JWT_SECRET) as client:
+        answer = client.get("/v1/me", headers={"Authorization": f"Bearer {token}"}).json()
+    assert answer["expires_at"] == "2100-01-01T00:00:00.000000Z"
 
 
 def test_nobody_is_told_nothing(client: TestClient) -> None:

@@ -35,7 +35,7 @@ def test_a_token_that_is_none_leads_back_to_signing_in(house: House, page: Page)
     """With words that say so."""
     page.goto(f"{house.url}/#token=nonsense")
     expect(pill(page).or_(page.get_by_label("Access token"))).to_be_visible()
-    expect(page.get_by_text(re.compile("Signed out|sign-in is not valid")).first).to_be_visible()
+    expect(page.get_by_text(re.compile("Signed out|sign-in has ended")).first).to_be_visible()
 
 
 def test_a_webhook_becomes_a_row_and_a_message_on_screen(house: House, page: Page) -> None:

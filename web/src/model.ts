@@ -98,6 +98,9 @@ export class ProblemError extends Error {
 export const UNREACHABLE = "urn:malote:problem:unreachable";
 export const STORAGE = "urn:malote:problem:storage";
 
+/** The close code after which other inboxes may be seen: connect, and load the lists anew. */
+export const ACCESS_CHANGED = 4411;
+
 /** What the sync button ends with. `completeTo` is RFC 3339, the server's clock. */
 export type SyncOutcome =
   | {
@@ -182,17 +185,19 @@ export interface InboxStore {
   /** The messages that are loaded. Same object until they change. */
   getMessages(id: string): MessageWindow;
 
-  /** Loads the newest messages: at once from this browser, then from the server where needed. */
-  openConversation(id: string): Promise<void>;
+  /**
+   * Loads the newest messages: at once from this browser, then from the server where needed. With a
+   * `position` older ones too, until that message is among them.
+   */
+  openConversation(id: string, position?: number): Promise<void>;
   loadOlderMessages(id: string): Promise<void>;
   /** The next page of the list. While connected the whole list is filled in the background anyway. */
   loadMoreConversations(): Promise<void>;
   /** Records that the user has seen it up to `position`; rejects with `ProblemError`. */
   markRead(id: string, position: number): Promise<void>;
 
-  /** Never rejects; one at a time, a second call joins the first. */
+  /** Never rejects; one at a time, a second call joins the first. Brings what was skipped, too. */
   sync(): Promise<SyncOutcome>;
-  dismissSkipped(): void;
   dismissReset(): void;
 
   /** Connects at once instead of at `retryAt`; also after `attempts_used_up`. */

@@ -16,6 +16,7 @@ import { nameOf, previewOf } from "./contact";
 import { useConversation } from "./hooks";
 import { StatusTick } from "./StatusTick";
 import { full, short } from "./times";
+import type { Hit } from "./useSearch";
 import { ROW_PX, scrollFor, visibleRange } from "./windowing";
 import { useWords } from "./words";
 
@@ -30,10 +31,7 @@ export interface ListProps {
   readonly active: string | null;
   readonly now: number;
   /** What a search found: rows that the store may not hold yet, and the text that matched. */
-  readonly found?: ReadonlyMap<
-    string,
-    { readonly row: Conversation; readonly text: string | null }
-  >;
+  readonly found?: ReadonlyMap<string, Hit>;
   readonly onOpen: (id: string) => void;
   readonly onActive: (id: string) => void;
 }

@@ -11,18 +11,24 @@ export const MessageBubble = memo(function MessageBubble({
   message,
   quoted,
   joined,
+  hit,
 }: {
   readonly message: Message;
   /** The message it answers, where it is loaded; null where it is not; undefined: answers none. */
   readonly quoted: Message | null | undefined;
   readonly joined: boolean;
+  /** Whether a search found it. */
+  readonly hit: boolean;
 }) {
   const words = useWords();
   const outbound = message.direction === "outbound";
   const side = outbound ? "bubble-out" : "bubble-in";
   return (
     <div className={joined ? "said said-joined" : "said"}>
-      <article className={`bubble ${side}`} aria-label={outbound ? words.you : undefined}>
+      <article
+        className={hit ? `bubble ${side} bubble-hit` : `bubble ${side}`}
+        aria-label={outbound ? words.you : undefined}
+      >
         {message.forwarded ? (
           <p className="meta forwarded">
             <ForwardIcon size={16} /> {words.forwarded}

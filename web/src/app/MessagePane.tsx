@@ -22,11 +22,14 @@ const READ_AFTER_MS = 400;
 export function MessagePane({
   store,
   conversation,
+  hit,
   mayRead,
   now,
 }: {
   readonly store: InboxStore;
   readonly conversation: Conversation;
+  /** The position of the message that a search found; null: begin at the end. */
+  readonly hit: number | null;
   readonly mayRead: boolean;
   readonly now: number;
 }) {
@@ -36,13 +39,14 @@ export function MessagePane({
   const [readAtOpening] = useState(conversation.unread > 0 ? conversation.read_position : null);
   const lines = useMemo(() => linesOf(messages, readAtOpening), [messages, readAtOpening]);
   const quotes = useMemo(() => quotesIn(messages), [messages]);
-  const place = usePlace(messages, lines.length);
+  const hitLine = hit === null ? -1 : lines.findIndex(({ key }) => key === String(hit));
+  const place = usePlace(messages, lines.length, hit === null ? null : hitLine);
   const skeleton = useLasting(messages.length === 0 && loading, SKELETON_AFTER_MS);
   useReadMark(store, conversation, messages, mayRead && place.atEnd);
 
   useEffect(() => {
-    void store.openConversation(conversation.id);
-  }, [store, conversation.id]);
+    void store.openConversation(conversation.id, hit ?? undefined);
+  }, [store, conversation.id, hit]);
 
   const onScroll = (offset: number) => {
     place.look();
@@ -89,6 +93,7 @@ export function MessagePane({
                 line={line}
                 first={index === 0}
                 complete={complete}
+                hit={index === hitLine}
                 now={now}
                 quoted={line.kind === "message" ? quotes(line.message) : undefined}
               />
@@ -118,12 +123,14 @@ function LineShown({
   line,
   first,
   complete,
+  hit,
   now,
   quoted,
 }: {
   readonly line: Line;
   readonly first: boolean;
   readonly complete: boolean;
+  readonly hit: boolean;
   readonly now: number;
   readonly quoted: Message | null | undefined;
 }) {
@@ -155,7 +162,9 @@ function LineShown({
       );
     }
     case "message":
-      return <MessageBubble message={line.message} quoted={quoted} joined={line.joined} />;
+      return (
+        <MessageBubble message={line.message} quoted={quoted} joined={line.joined} hit={hit} />
+      );
   }
 }
 
@@ -166,10 +175,13 @@ function quotesIn(messages: readonly Message[]) {
     message.reply_to === null ? undefined : (byId.get(message.reply_to) ?? null);
 }
 
-/** Where the reader is: at the end and kept there, or further up and left alone. */
-function usePlace(messages: readonly Message[], lines: number) {
+/**
+ * Where the reader is: at the end and kept there, or further up and left alone. `hit` is the line that
+ * a search found, −1 until it is loaded: once it is there, the reader is led to it.
+ */
+function usePlace(messages: readonly Message[], lines: number, hit: number | null) {
   const list = useRef<VirtualizerHandle>(null);
-  const [atEnd, setAtEnd] = useState(true);
+  const [atEnd, setAtEnd] = useState(hit === null);
   const [arrived, setArrived] = useState(0);
   const stays = useRef(true);
   const seen = useRef<{ first: number; last: number } | null>(null);
@@ -185,14 +197,23 @@ function usePlace(messages: readonly Message[], lines: number) {
     setAtEnd(true);
   }, []);
 
+  const hitFound = hit !== null && hit >= 0;
+  // biome-ignore lint/correctness/useExhaustiveDependencies: led there once, wherever it moves then
+  useLayoutEffect(() => {
+    if (!hitFound) return;
+    stays.current = false;
+    setAtEnd(false);
+    list.current?.scrollToIndex(hit ?? 0, { align: "center" });
+  }, [hitFound]);
+
   // Before the browser paints: the end stays the end, and nothing flickers.
   useLayoutEffect(() => {
     const before = seen.current;
     seen.current = lines === 0 ? null : { first, last };
     if (lines === 0) return;
-    if (before === null || stays.current) {
+    if (stays.current) {
       list.current?.scrollToIndex(lines - 1, { align: "end" });
-    } else if (last > before.last) {
+    } else if (before !== null && last > before.last) {
       const count = messages.filter(
         ({ position, direction }) => position > before.last && direction !== "outbound",
       ).length;

@@ -1,4 +1,5 @@
 import type { Conversation } from "../model";
+import { grouped } from "./phone";
 import type { Words } from "./words";
 
 /** What a contact is called: the name, else the user name, the number, the provider's id. */
@@ -8,11 +9,9 @@ export function nameOf(words: Words, conversation: Conversation): string {
   return name ?? handle ?? phoneOf(conversation) ?? id ?? words.unknownContact;
 }
 
-/** The number as people dial it: providers leave the plus out. */
+/** The number as people read it: providers leave the plus out. */
 export function phoneOf({ contact }: Conversation): string | null {
-  return contact.phone !== null && /^\d{8,15}$/.test(contact.phone)
-    ? `+${contact.phone}`
-    : contact.phone;
+  return contact.phone === null ? null : grouped(contact.phone);
 }
 
 /** The last message in a line. */

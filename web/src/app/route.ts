@@ -1,15 +1,30 @@
-// Which conversation is open is in the address, so that the back gesture closes it and a reload
-// keeps it. `#c=<id>`: a fragment, which no server sees.
+// What is looked at is in the address, so that the back gesture leaves it and a reload keeps it.
+// `#c=<conversation>&at=<position>` or `#page=operations`: a fragment, which no server sees.
 
-import { useCallback, useSyncExternalStore } from "react";
+import { useSyncExternalStore } from "react";
 
-const PREFIX = "#c=";
+export interface Route {
+  /** The open conversation's id. */
+  readonly c: string | null;
+  /** The inbox as it was at a position or a time; null: as it is. */
+  readonly at: string | null;
+  readonly page: string | null;
+}
+
+const NAMES = ["page", "c", "at"] as const;
 const listeners = new Set<() => void>();
+let known = { hash: "", route: read("") };
 
-const current = (): string | null =>
-  window.location.hash.startsWith(PREFIX)
-    ? decodeURIComponent(window.location.hash.slice(PREFIX.length))
-    : null;
+function read(hash: string): Route {
+  const given = new URLSearchParams(hash.slice(1));
+  return { c: given.get("c"), at: given.get("at"), page: given.get("page") };
+}
+
+function current(): Route {
+  const { hash } = window.location;
+  if (hash !== known.hash) known = { hash, route: read(hash) };
+  return known.route;
+}
 
 function subscribe(listener: () => void): () => void {
   listeners.add(listener);
@@ -22,23 +37,25 @@ function subscribe(listener: () => void): () => void {
 
 const isOurs = () => (window.history.state as { malote?: boolean } | null)?.malote === true;
 
-function go(id: string | null): void {
+/** Goes where these changes lead. Back leads from a conversation or a page to the list. */
+export function go(changes: Partial<Route>): void {
   const before = current();
-  if (id === before) return;
-  const address = window.location.pathname + window.location.search;
-  if (id === null && isOurs()) {
+  const after = { ...before, ...changes };
+  if (NAMES.every((name) => before[name] === after[name])) return;
+  const [left, entered] = [isInside(before) && !isInside(after), isInside(after)];
+  if (left && isOurs() && before.at === after.at) {
     window.history.back();
     return;
   }
-  const to = id === null ? address : `${address}${PREFIX}${encodeURIComponent(id)}`;
-  // From one conversation to another is no step back: back leads to the list.
-  if (id !== null && before === null) window.history.pushState({ malote: true }, "", to);
-  else window.history.replaceState(window.history.state, "", to);
+  const named = NAMES.flatMap((name) => (after[name] === null ? [] : [[name, after[name]]]));
+  const hash = new URLSearchParams(named as string[][]).toString();
+  const address = window.location.pathname + window.location.search + (hash && `#${hash}`);
+  // From one conversation to another is no step back.
+  if (entered && !isInside(before)) window.history.pushState({ malote: true }, "", address);
+  else window.history.replaceState(left ? null : window.history.state, "", address);
   for (const listener of listeners) listener();
 }
 
-/** The open conversation's id, and how to open another, or none. */
-export function useOpenConversation(): readonly [string | null, (id: string | null) => void] {
-  const open = useSyncExternalStore(subscribe, current);
-  return [open, useCallback(go, [])];
-}
+const isInside = ({ c, page }: Route) => c !== null || page !== null;
+
+export const useRoute = (): Route => useSyncExternalStore(subscribe, current);

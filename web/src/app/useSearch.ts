@@ -5,10 +5,17 @@ import { type Found, search } from "./server";
 
 const PAUSE_MS = 150;
 
+export interface Hit {
+  readonly row: Conversation;
+  /** The message that matched; null where it was the contact's name, or nobody was asked. */
+  readonly position: number | null;
+  readonly text: string | null;
+}
+
 export interface SearchState {
   /** Null: nothing is looked for. */
   readonly ids: readonly string[] | null;
-  readonly found: ReadonlyMap<string, { readonly row: Conversation; readonly text: string | null }>;
+  readonly found: ReadonlyMap<string, Hit>;
   readonly running: boolean;
   /** The server could not be asked; these are the conversations this browser holds. */
   readonly local: boolean;
@@ -68,9 +75,11 @@ async function look(
 }
 
 function found(rows: readonly (Found | Conversation)[]): SearchState {
-  const hits = rows.map(
-    (row) => [row.id, { row, text: "match" in row ? (row.match?.text ?? null) : null }] as const,
-  );
+  const hits = rows.map((row) => {
+    const match = "match" in row ? row.match : null;
+    const hit: Hit = { row, position: match?.position ?? null, text: match?.text ?? null };
+    return [row.id, hit] as const;
+  });
   return { ...NOTHING, ids: rows.map(({ id }) => id), found: new Map(hits) };
 }
 

@@ -98,8 +98,8 @@ export class HeldStore implements InboxStore {
   getMessages(id: string): MessageWindow {
     return this.#messages.get(id) ?? EMPTY;
   }
-  async openConversation(id: string): Promise<void> {
-    this.asked.push(`open ${id}`);
+  async openConversation(id: string, position?: number): Promise<void> {
+    this.asked.push(position === undefined ? `open ${id}` : `open ${id} at ${position}`);
   }
   async loadOlderMessages(id: string): Promise<void> {
     this.asked.push(`older ${id}`);
@@ -113,9 +113,6 @@ export class HeldStore implements InboxStore {
   async sync(): Promise<SyncOutcome> {
     this.asked.push("sync");
     return this.outcome;
-  }
-  dismissSkipped(): void {
-    this.put({ skipped: null });
   }
   dismissReset(): void {
     this.put({ reset: null });

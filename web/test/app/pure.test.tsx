@@ -7,6 +7,7 @@ import { standing } from "../../src/app/ConnectionPill";
 import { keyTarget } from "../../src/app/ConversationList";
 import { nameOf, previewOf } from "../../src/app/contact";
 import { Linked, safeUrl } from "../../src/app/Linked";
+import { grouped } from "../../src/app/phone";
 import { takeToken } from "../../src/app/signInLink";
 import { linesOf } from "../../src/app/timeline";
 import { short } from "../../src/app/times";
@@ -60,6 +61,11 @@ describe("the pill", () => {
     expect(told({ status: "catching_up", pending: 1280 }).text).toBe("Catching up · 1,280");
     expect(told({ status: "offline" }).text).toBe("Offline");
     expect(told({ status: "stopped", stopReason: "revoked" }).text).toBe("Access withdrawn");
+  });
+  it("makes no alarm of it when the user's inboxes changed, unless it lasts", () => {
+    const away = { status: "reconnecting", lastClose: { code: 4411, reason: "access changed" } };
+    expect(told({ ...away, attempt: 1 })).toMatchObject({ tone: "quiet", text: en.accessChanged });
+    expect(told({ ...away, attempt: 3 }).tone).toBe("bad");
   });
   it("counts down to the next attempt, and does not speak the count", () => {
     const waiting = told({ status: "reconnecting", attempt: 3, retryAt: 13_500 });
@@ -116,6 +122,24 @@ describe("the list", () => {
     expect(initials("Élio")).toBe("É");
     expect(initials("+55 11 95555-0134")).toBe("34");
     expect(initials("…")).toBe("?");
+  });
+});
+
+describe("a phone number", () => {
+  it.each([
+    ["5511999990000", "+55 11 99999-0000"],
+    ["551133334444", "+55 11 3333-4444"],
+    ["+12025550143", "+1 202 555-0143"],
+    ["351912345678", "+351 912 345 678"],
+    ["34612345678", "+34 612 345 678"],
+    ["447911123456", "+44 791 112 34 56"],
+    ["85261234567", "+852 612 345 67"],
+    ["12345", "12345"],
+    ["not a number", "not a number"],
+    ["55 11 999990000", "55 11 999990000"],
+  ])("%s is read as %s", (given, read) => {
+    expect(grouped(given)).toBe(read);
+    expect(grouped(given).replace(/\D/g, "")).toBe(given.replace(/\D/g, ""));
   });
 });
 

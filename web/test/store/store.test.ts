@@ -3,6 +3,7 @@ import { IDBFactory } from "fake-indexeddb";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { BrowserStore } from "../../src/app/store/store";
+import type { WireEvent } from "../../src/wire";
 import { cursorAt, FakeSocket, live, useFakeSockets, welcome } from "../core/fakeServer";
 import { FakeHouse } from "./fakeHouse";
 
@@ -188,6 +189,28 @@ describe("skipped, reset, sync", () => {
     expect(store.getConversation("a")).toMatchObject({ messages: 11, unread: 11 });
   });
 
+  it("brings what was skipped when asked for it, counted and checked", async () => {
+    house.say("a", "one");
+    const store = await signedIn();
+    for (let i = 0; i < 10; i++) house.say(i % 2 ? "a" : "b", "many");
+    FakeSocket.last.open().say(welcome(1));
+    const frame = { after: cursorAt(1), cursor: cursorAt(11), count: 10 };
+    FakeSocket.last.say({ type: "skipped", ...frame, reason: "queue_limit" }).say(live(11));
+    await until(() => store.getSnapshot().skipped !== null);
+    house.say("c", "after it");
+    house.deliver(FakeSocket.last, 11);
+    await isAt(store, 12);
+    expect(await store.sync()).toMatchObject({
+      outcome: "received",
+      messages: 10,
+      conversations: 2,
+      verified: true,
+      checked: 11,
+    });
+    expect(store.getSnapshot().skipped).toBeNull();
+    expect(await store.sync()).toMatchObject({ outcome: "up_to_date", messages: 0, checked: 0 });
+  });
+
   it("counts what a sync brought, then says that all is up to date, checked against what came", async () => {
     house.say("a", "one");
     const store = await signedIn();
@@ -226,6 +249,52 @@ describe("skipped, reset, sync", () => {
     expect(store.getConversation("a")?.messages).toBe(3);
   });
 });
+
+it("opens a conversation as far back as the message that is asked for", async () => {
+  for (let i = 0; i < 700; i++) house.say("a", `text ${i + 1}`);
+  const store = await signedIn();
+  house.serve();
+  await until(() => store.getSnapshot().connection.status === "live");
+  await store.openConversation("a");
+  expect(store.getMessages("a").messages).toHaveLength(50);
+  await store.openConversation("a", 300);
+  const { messages, complete, loading } = store.getMessages("a");
+  expect(messages.map(({ position }) => position)).toEqual(range(251, 700));
+  expect({ complete, loading }).toEqual({ complete: false, loading: false });
+  await store.openConversation("a", 1);
+  expect(store.getMessages("a")).toMatchObject({ complete: true });
+  expect(store.getMessages("a").messages).toHaveLength(700);
+});
+
+it("loads the list anew when the user's inboxes changed, and says nothing of it", async () => {
+  house.say("a", "stays");
+  house.say("b", "of an inbox that was lost");
+  const store = await signedIn();
+  house.serve();
+  await until(() => store.getSnapshot().connection.status === "live");
+  house.events.splice(1, 1, { ...house.events[1], conversation: null } as WireEvent);
+  FakeSocket.last.drop(4411);
+  await until(() => FakeSocket.last.readyState === 0);
+  house.serve();
+  await until(() => store.getSnapshot().conversations.length === 1);
+  expect(store.getSnapshot()).toMatchObject({ conversations: ["a"], reset: null, skipped: null });
+  expect(await stored()).not.toContain("of an inbox that was lost");
+});
+
+it("puts nothing of whoever signed out into the next one's browser", async () => {
+  house.say("a", "private");
+  const store = await signedIn();
+  house.serve();
+  await until(() => store.getSnapshot().connection.status === "live");
+  const answer = store.openConversation("a");
+  await store.signOut();
+  await answer;
+  expect(await stored()).toBe("[[],[],[]]");
+  expect(store.getMessages("a").messages).toEqual([]);
+});
+
+const range = (first: number, last: number) =>
+  Array.from({ length: last - first + 1 }, (_, index) => first + index);
 
 /** One thing that happens: to the history, to the link, or to the page. */
 const happening = fc.oneof(

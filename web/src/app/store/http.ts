@@ -20,8 +20,12 @@ export class Http {
   conversation(id: string): Promise<{ conversation: Conversation; cursor: Cursor }> {
     return this.#ask(`/v1/conversations/${encodeURIComponent(id)}`);
   }
-  messages(id: string, before?: number): Promise<{ messages: Message[]; cursor: Cursor }> {
-    const query = `limit=${MESSAGES_PAGE}${before === undefined ? "" : `&before=${before}`}`;
+  messages(
+    id: string,
+    before?: number,
+    limit = MESSAGES_PAGE,
+  ): Promise<{ messages: Message[]; cursor: Cursor }> {
+    const query = `limit=${limit}${before === undefined ? "" : `&before=${before}`}`;
     return this.#ask(`/v1/conversations/${encodeURIComponent(id)}/messages?${query}`);
   }
   read(id: string, position: number): Promise<unknown> {
@@ -45,6 +49,7 @@ export class Http {
 }
 
 export const MESSAGES_PAGE = 50;
+export const OLDER_PAGE = 200;
 export const CONVERSATIONS_PAGE = 200;
 
 export function problemOf(body: unknown, status: number): Problem {

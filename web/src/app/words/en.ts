@@ -44,6 +44,7 @@ export const en = {
   reconnecting: (attempt: number, seconds: number | null) =>
     `Reconnecting · attempt ${n(attempt)}${seconds === null ? "" : ` · ${n(seconds)} s`}`,
   reconnectingSpoken: "Connection lost. Reconnecting.",
+  accessChanged: "Your inboxes changed",
   offline: "Offline",
   stoppedTitle: {
     idle: "Not connected",
@@ -55,7 +56,7 @@ export const en = {
   },
   stoppedHelp: {
     idle: "The connection was not started.",
-    signed_out: "Your sign-in is not valid any more. Sign in with a new link or token.",
+    signed_out: "Your sign-in has ended, and this page cannot renew it. Ask for a new link.",
     revoked: "Your access was withdrawn. Ask your administrator, then sign in again.",
     not_supported: "The server has another version than this page. Load the page again.",
     attempts_used_up: "The server could not be reached. What is shown here may be old.",

@@ -41,6 +41,7 @@ export const ptBR: Words = {
   reconnecting: (attempt, seconds) =>
     `Reconectando · tentativa ${n(attempt)}${seconds === null ? "" : ` · ${n(seconds)} s`}`,
   reconnectingSpoken: "Conexão perdida. Reconectando.",
+  accessChanged: "Suas caixas mudaram",
   offline: "Sem conexão",
   stoppedTitle: {
     idle: "Desconectado",
@@ -52,7 +53,7 @@ export const ptBR: Words = {
   },
   stoppedHelp: {
     idle: "A conexão não foi iniciada.",
-    signed_out: "Seu acesso não vale mais. Entre com um novo link ou token.",
+    signed_out: "Seu acesso terminou, e esta página não pode renová-lo. Peça um novo link.",
     revoked: "Seu acesso foi retirado. Fale com o administrador e entre de novo.",
     not_supported: "O servidor está em outra versão. Recarregue a página.",
     attempts_used_up: "O servidor não respondeu. O que aparece aqui pode estar desatualizado.",

@@ -1,0 +1,113 @@
+// The left column beside its rows: why there are none, and what is to be said above them.
+
+import type { ReactNode } from "react";
+import type { InboxState, InboxStore } from "../model";
+import { useLasting } from "./hooks";
+import { NoticeIcon } from "./icons";
+import { ProblemText } from "./SyncButton";
+import type { SearchState } from "./useSearch";
+import { useWords } from "./words";
+
+const SKELETON_AFTER_MS = 150;
+
+/** The list, or why there is none. */
+export function Listed({
+  state,
+  filtered,
+  count,
+  children,
+}: {
+  readonly state: InboxState;
+  readonly filtered: boolean;
+  readonly count: number;
+  readonly children: ReactNode;
+}) {
+  const words = useWords();
+  const waiting = useLasting(state.phase !== "ready" && state.problem === null, SKELETON_AFTER_MS);
+  if (state.problem !== null && count === 0) {
+    return (
+      <div className="empty" role="alert">
+        <p>
+          <ProblemText problem={state.problem} />
+        </p>
+      </div>
+    );
+  }
+  if (count > 0) return children;
+  if (state.phase === "ready") {
+    return filtered ? <p className="empty meta">{words.nothingInInbox}</p> : null;
+  }
+  return waiting ? <Skeleton label={words.loading} /> : null;
+}
+
+function Skeleton({ label }: { readonly label: string }) {
+  return (
+    <div className="skeleton" role="status" aria-label={label}>
+      {Array.from({ length: 8 }, (_, index) => (
+        // biome-ignore lint/suspicious/noArrayIndexKey: eight equal rows
+        <span key={index} />
+      ))}
+    </div>
+  );
+}
+
+/** Quiet rows above the list: what fell out of the queue, and a history that was replaced. */
+export function Notices({
+  store,
+  state,
+  onLoad,
+}: {
+  readonly store: InboxStore;
+  readonly state: InboxState;
+  /** Brings what was skipped. */
+  readonly onLoad: () => void;
+}) {
+  const words = useWords();
+  const { skipped, reset, syncing } = state;
+  return (
+    <>
+      {skipped === null ? null : (
+        <div className="notice-row" role="status">
+          <NoticeIcon /> <span>{words.skipped(skipped.count)}</span>
+          <button type="button" className="button" disabled={syncing} onClick={onLoad}>
+            {words.load}
+          </button>
+        </div>
+      )}
+      {reset === null ? null : (
+        <div className="notice-row" role="status">
+          <NoticeIcon /> <span>{words.reset[reset.reason]}</span>
+          <button type="button" className="button" onClick={() => store.dismissReset()}>
+            {words.dismiss}
+          </button>
+        </div>
+      )}
+    </>
+  );
+}
+
+export function SearchTold({
+  search,
+  typed,
+}: {
+  readonly search: SearchState;
+  readonly typed: string;
+}) {
+  const words = useWords();
+  const text = searchText();
+  return (
+    <div role="status" className={text === "" ? "visually-hidden" : "search-told meta"}>
+      {search.problem === null ? text : <ProblemText problem={search.problem} />}
+    </div>
+  );
+
+  function searchText(): string {
+    if (search.problem !== null) return search.problem.title;
+    if (search.ids === null) return search.running ? words.searching : "";
+    const found =
+      search.ids.length === 0
+        ? words.searchNothing(typed.trim())
+        : words.searchResults(search.ids.length);
+    return search.local ? `${found} · ${words.searchLocal}` : found;
+  }
+}

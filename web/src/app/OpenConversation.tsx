@@ -1,0 +1,124 @@
+// The conversation that is open, with its details beside it; or what stands in its place.
+
+import { type ReactNode, useEffect, useState } from "react";
+import type { Conversation, InboxStore } from "../model";
+import { Avatar } from "./Avatar";
+import { nameOf, phoneOf } from "./contact";
+import { Details } from "./Details";
+import { useConversation } from "./hooks";
+import { BackIcon, DetailsIcon } from "./icons";
+import { MessagePane } from "./MessagePane";
+import { go } from "./route";
+import type { Hit } from "./useSearch";
+import { useWords } from "./words";
+
+export function OpenConversation({
+  store,
+  id,
+  found,
+  mayRead,
+  now,
+  details,
+  onDetails,
+  empty,
+}: {
+  readonly store: InboxStore;
+  readonly id: string | null;
+  /** What a search found in it: a row that the store may not hold yet, and the message that matched. */
+  readonly found: Hit | undefined;
+  readonly mayRead: boolean;
+  readonly now: number;
+  readonly details: boolean;
+  readonly onDetails: (shown: boolean) => void;
+  readonly empty: ReactNode;
+}) {
+  const words = useWords();
+  const conversation = useConversation(store, id ?? "") ?? found?.row;
+  const hit = useLastHit(found);
+  useEffect(() => {
+    if (id !== null && conversation === undefined) void store.openConversation(id);
+  }, [store, id, conversation]);
+  if (conversation === undefined) {
+    return (
+      <section className="pane" aria-label={words.chooseConversation}>
+        {empty ?? <div className="empty meta">{id === null ? <Choose /> : null}</div>}
+      </section>
+    );
+  }
+  return (
+    <>
+      <section className="pane" aria-label={nameOf(words, conversation)}>
+        <Head conversation={conversation} details={details} onDetails={onDetails} />
+        <MessagePane
+          key={hit}
+          store={store}
+          conversation={conversation}
+          hit={hit}
+          mayRead={mayRead}
+          now={now}
+        />
+      </section>
+      {details ? <Details conversation={conversation} onClose={() => onDetails(false)} /> : null}
+    </>
+  );
+}
+
+/** The message that was found stays it when the search is cleared: nobody is led away from it. */
+function useLastHit(found: Hit | undefined): number | null {
+  const [hit, setHit] = useState(found?.position ?? null);
+  const position = found?.position ?? null;
+  if (position !== null && position !== hit) setHit(position);
+  return hit;
+}
+
+function Choose() {
+  const words = useWords();
+  return (
+    <p>
+      {words.chooseConversation}
+      <span className="hint"> {words.chooseHint}</span>
+    </p>
+  );
+}
+
+function Head({
+  conversation,
+  details,
+  onDetails,
+}: {
+  readonly conversation: Conversation;
+  readonly details: boolean;
+  readonly onDetails: (shown: boolean) => void;
+}) {
+  const words = useWords();
+  const name = nameOf(words, conversation);
+  return (
+    <header className="pane-head">
+      <button
+        type="button"
+        className="icon-button pane-back"
+        aria-label={words.back}
+        onClick={() => go({ c: null })}
+      >
+        <BackIcon />
+      </button>
+      <Avatar id={conversation.contact.id ?? conversation.id} name={name} size={32} />
+      <div className="pane-title">
+        <h2 className="ellipsis">{name}</h2>
+        <span className="meta ellipsis figures">
+          {[phoneOf(conversation), conversation.inbox].filter(Boolean).join(" · ")}
+        </span>
+      </div>
+      <button
+        type="button"
+        className="icon-button"
+        aria-label={words.details}
+        aria-expanded={details}
+        title={words.details}
+        onClick={() => onDetails(!details)}
+      >
+        <DetailsIcon />
+      </button>
+    </header>
+  );
+}
