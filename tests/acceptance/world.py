@@ -113,8 +113,8 @@ def running(
 ) -> Iterator[Server]:
     """A server in `folder`; whatever the test does, the process is gone at the end."""
     server = Server(folder, command, level)
-    server.start()
     try:
+        server.start()
         yield server
     finally:
         if server.process is not None and server.process.poll() is None:

@@ -110,13 +110,20 @@ def seen_in_conversation(page: Page, until: str) -> list[str]:
     for _ in range(400):
         shown = bubbles(page).all_inner_texts()
         known = set(found)
+        assert not found or known.intersection(shown), "the page jumped over messages"
         found = [text for text in shown if text not in known] + found
         assert len(shown) == len(set(shown)), "a message is on the page twice"
         if until in shown:
             return found
-        page.locator(".messages").evaluate("box => { box.scrollTop -= 300 }")
-        page.wait_for_timeout(60)
+        page.locator(".messages").evaluate(SCROLLED_UP)
     raise AssertionError(f"{until} was not reached, only {found[:1]}")
+
+
+# Two frames: what the scroll brings is rendered, however busy the machine is.
+SCROLLED_UP = """box => new Promise(done => {
+    box.scrollTop -= 300;
+    requestAnimationFrame(() => requestAnimationFrame(done));
+})"""
 
 
 def test_a_killed_server_is_waited_for_and_found_again_without_a_reload(

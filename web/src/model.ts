@@ -173,10 +173,11 @@ export interface MessageWindow {
   readonly problem: Problem | null;
 }
 
-export interface InboxStore {
+/** What is to be read of an inbox: as it is, or as it was. */
+export interface InboxReader {
   /** Called after each new state. Returns how to stop. */
   subscribe(listener: () => void): () => void;
-  getSnapshot(): InboxState;
+  getSnapshot(): Pick<InboxState, "phase" | "conversations" | "complete" | "problem">;
 
   /** Called when this conversation's row or messages changed, and for nothing else. */
   subscribeConversation(id: string, listener: () => void): () => void;
@@ -193,6 +194,10 @@ export interface InboxStore {
   loadOlderMessages(id: string): Promise<void>;
   /** The next page of the list. While connected the whole list is filled in the background anyway. */
   loadMoreConversations(): Promise<void>;
+}
+
+export interface InboxStore extends InboxReader {
+  getSnapshot(): InboxState;
   /** Records that the user has seen it up to `position`; rejects with `ProblemError`. */
   markRead(id: string, position: number): Promise<void>;
 

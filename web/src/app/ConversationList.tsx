@@ -10,7 +10,7 @@ import {
   useRef,
   useState,
 } from "react";
-import type { Conversation, InboxStore } from "../model";
+import type { Conversation, InboxReader } from "../model";
 import { Avatar } from "./Avatar";
 import { nameOf, previewOf } from "./contact";
 import { useConversation } from "./hooks";
@@ -23,7 +23,7 @@ import { useWords } from "./words";
 const LOAD_MORE_ROWS = 20;
 
 export interface ListProps {
-  readonly store: InboxStore;
+  readonly inbox: InboxReader;
   readonly ids: readonly string[];
   readonly complete: boolean;
   readonly open: string | null;
@@ -37,7 +37,7 @@ export interface ListProps {
 }
 
 export function ConversationList(props: ListProps) {
-  const { store, ids, complete, active, onOpen, onActive } = props;
+  const { inbox, ids, complete, active, onOpen, onActive } = props;
   const words = useWords();
   const box = useRef<HTMLDivElement>(null);
   const [view, setView] = useState({ top: 0, height: 800 });
@@ -58,8 +58,8 @@ export function ConversationList(props: ListProps) {
 
   const { first, end } = visibleRange(view.top, view.height, ids.length);
   useEffect(() => {
-    if (!complete && end + LOAD_MORE_ROWS >= ids.length) void store.loadMoreConversations();
-  }, [store, complete, end, ids.length]);
+    if (!complete && end + LOAD_MORE_ROWS >= ids.length) void inbox.loadMoreConversations();
+  }, [inbox, complete, end, ids.length]);
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: a row that moves by itself is not followed
   useEffect(() => {
@@ -97,7 +97,7 @@ export function ConversationList(props: ListProps) {
         {ids.slice(first, end).map((id, offset) => (
           <Row
             key={id}
-            store={store}
+            inbox={inbox}
             id={id}
             index={first + offset}
             count={complete ? ids.length : -1}
@@ -162,7 +162,7 @@ function useKeptPlace(box: { readonly current: HTMLDivElement | null }, ids: rea
 }
 
 interface RowProps {
-  readonly store: InboxStore;
+  readonly inbox: InboxReader;
   readonly id: string;
   readonly index: number;
   readonly count: number;
@@ -175,9 +175,9 @@ interface RowProps {
 }
 
 const Row = memo(function Row(props: RowProps) {
-  const { store, id, index, count, open, active, now, given, instead, onOpen } = props;
+  const { inbox, id, index, count, open, active, now, given, instead, onOpen } = props;
   const words = useWords();
-  const row = useConversation(store, id) ?? given;
+  const row = useConversation(inbox, id) ?? given;
   if (row === undefined) return null;
   const name = nameOf(words, row);
   const classes = ["row", open ? "row-open" : "", active ? "row-active" : ""].join(" ").trim();

@@ -1,6 +1,6 @@
 // The inbox: the list and the open conversation under the top bar, and what keys do.
 
-import { useMemo, useRef, useState } from "react";
+import { useCallback, useMemo, useRef, useState } from "react";
 import type { InboxState, InboxStore } from "../model";
 import { ConversationList } from "./ConversationList";
 import { FirstRun } from "./FirstRun";
@@ -47,6 +47,10 @@ export function Inbox({
   const ids = useShownIds(store, state, inbox, search);
   const walk = useWalk(ids);
 
+  const onRead = useCallback(
+    (id: string, position: number) => store.markRead(id, position),
+    [store],
+  );
   const openRow = (id: string) => {
     walk.setActive(id);
     go({ c: id });
@@ -100,7 +104,7 @@ export function Inbox({
           <SearchTold search={search} typed={typed} />
           <Listed state={state} filtered={inbox !== null || search.ids !== null} count={ids.length}>
             <ConversationList
-              store={store}
+              inbox={store}
               ids={ids}
               complete={state.complete || search.ids !== null}
               open={open}
@@ -117,10 +121,10 @@ export function Inbox({
         ) : (
           <OpenConversation
             key={open}
-            store={store}
+            inbox={store}
             id={open}
             found={open === null ? undefined : search.found.get(open)}
-            mayRead={me?.may.includes("read") ?? false}
+            onRead={me?.may.includes("read") ? onRead : null}
             now={now}
             details={details}
             onDetails={setDetails}

@@ -3,7 +3,7 @@
 
 import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
 import { Virtualizer, type VirtualizerHandle } from "virtua";
-import type { Conversation, InboxStore, Message } from "../model";
+import type { Conversation, InboxReader, Message } from "../model";
 import { nameOf } from "./contact";
 import { useLasting, useMessages } from "./hooks";
 import { DownIcon } from "./icons";
@@ -14,27 +14,30 @@ import { type Line, linesOf } from "./timeline";
 import { day } from "./times";
 import { useWords } from "./words";
 
+export type OnRead = (id: string, position: number) => Promise<void>;
+
 const NEAR_PX = 48;
 const LOAD_OLDER_PX = 600;
 const SKELETON_AFTER_MS = 150;
 const READ_AFTER_MS = 400;
 
 export function MessagePane({
-  store,
+  inbox,
   conversation,
   hit,
-  mayRead,
+  onRead,
   now,
 }: {
-  readonly store: InboxStore;
+  readonly inbox: InboxReader;
   readonly conversation: Conversation;
   /** The position of the message that a search found; null: begin at the end. */
   readonly hit: number | null;
-  readonly mayRead: boolean;
+  /** Told what was seen; null where seeing it changes nothing. */
+  readonly onRead: OnRead | null;
   readonly now: number;
 }) {
   const words = useWords();
-  const { messages, complete, loading, problem } = useMessages(store, conversation.id);
+  const { messages, complete, loading, problem } = useMessages(inbox, conversation.id);
   // What was new when the conversation was opened stays marked while it is open.
   const [readAtOpening] = useState(conversation.unread > 0 ? conversation.read_position : null);
   const lines = useMemo(() => linesOf(messages, readAtOpening), [messages, readAtOpening]);
@@ -42,16 +45,16 @@ export function MessagePane({
   const hitLine = hit === null ? -1 : lines.findIndex(({ key }) => key === String(hit));
   const place = usePlace(messages, lines.length, hit === null ? null : hitLine);
   const skeleton = useLasting(messages.length === 0 && loading, SKELETON_AFTER_MS);
-  useReadMark(store, conversation, messages, mayRead && place.atEnd);
+  useReadMark(place.atEnd ? onRead : null, conversation, messages);
 
   useEffect(() => {
-    void store.openConversation(conversation.id, hit ?? undefined);
-  }, [store, conversation.id, hit]);
+    void inbox.openConversation(conversation.id, hit ?? undefined);
+  }, [inbox, conversation.id, hit]);
 
   const onScroll = (offset: number) => {
     place.look();
     if (offset < LOAD_OLDER_PX && !complete && !loading && problem === null) {
-      void store.loadOlderMessages(conversation.id);
+      void inbox.loadOlderMessages(conversation.id);
     }
   };
 
@@ -64,7 +67,7 @@ export function MessagePane({
         <button
           type="button"
           className="button"
-          onClick={() => void store.openConversation(conversation.id)}
+          onClick={() => void inbox.openConversation(conversation.id)}
         >
           {words.tryAgain}
         </button>
@@ -243,21 +246,20 @@ function usePlace(messages: readonly Message[], lines: number, hit: number | nul
 
 /** Tells the server what was seen: with the end in view, the page in front, after a moment. */
 function useReadMark(
-  store: InboxStore,
+  onRead: OnRead | null,
   conversation: Conversation,
   messages: readonly Message[],
-  seesEnd: boolean,
 ) {
   const last = messages.at(-1)?.position ?? 0;
   const { id, unread, read_position } = conversation;
   useEffect(() => {
-    if (!seesEnd || unread === 0 || last <= read_position) return;
+    if (onRead === null || unread === 0 || last <= read_position) return;
     let timer: ReturnType<typeof setTimeout> | undefined;
     const mark = () => {
       clearTimeout(timer);
       if (document.visibilityState !== "visible") return;
       // A mark that fails is made again with the next message, or the next time it is opened.
-      timer = setTimeout(() => void store.markRead(id, last).catch(() => undefined), READ_AFTER_MS);
+      timer = setTimeout(() => void onRead(id, last).catch(() => undefined), READ_AFTER_MS);
     };
     mark();
     document.addEventListener("visibilitychange", mark);
@@ -265,5 +267,5 @@ function useReadMark(
       clearTimeout(timer);
       document.removeEventListener("visibilitychange", mark);
     };
-  }, [store, id, unread, read_position, last, seesEnd]);
+  }, [onRead, id, unread, read_position, last]);
 }

@@ -1,43 +1,43 @@
 // The conversation that is open, with its details beside it; or what stands in its place.
 
 import { type ReactNode, useEffect, useState } from "react";
-import type { Conversation, InboxStore } from "../model";
+import type { Conversation, InboxReader } from "../model";
 import { Avatar } from "./Avatar";
 import { nameOf, phoneOf } from "./contact";
 import { Details } from "./Details";
 import { useConversation } from "./hooks";
 import { BackIcon, DetailsIcon } from "./icons";
-import { MessagePane } from "./MessagePane";
+import { MessagePane, type OnRead } from "./MessagePane";
 import { go } from "./route";
 import type { Hit } from "./useSearch";
 import { useWords } from "./words";
 
 export function OpenConversation({
-  store,
+  inbox,
   id,
   found,
-  mayRead,
+  onRead,
   now,
   details,
   onDetails,
   empty,
 }: {
-  readonly store: InboxStore;
+  readonly inbox: InboxReader;
   readonly id: string | null;
   /** What a search found in it: a row that the store may not hold yet, and the message that matched. */
   readonly found: Hit | undefined;
-  readonly mayRead: boolean;
+  readonly onRead: OnRead | null;
   readonly now: number;
   readonly details: boolean;
   readonly onDetails: (shown: boolean) => void;
   readonly empty: ReactNode;
 }) {
   const words = useWords();
-  const conversation = useConversation(store, id ?? "") ?? found?.row;
+  const conversation = useConversation(inbox, id ?? "") ?? found?.row;
   const hit = useLastHit(found);
   useEffect(() => {
-    if (id !== null && conversation === undefined) void store.openConversation(id);
-  }, [store, id, conversation]);
+    if (id !== null && conversation === undefined) void inbox.openConversation(id);
+  }, [inbox, id, conversation]);
   if (conversation === undefined) {
     return (
       <section className="pane" aria-label={words.chooseConversation}>
@@ -51,10 +51,10 @@ export function OpenConversation({
         <Head conversation={conversation} details={details} onDetails={onDetails} />
         <MessagePane
           key={hit}
-          store={store}
+          inbox={inbox}
           conversation={conversation}
           hit={hit}
-          mayRead={mayRead}
+          onRead={onRead}
           now={now}
         />
       </section>

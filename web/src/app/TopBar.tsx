@@ -5,6 +5,7 @@ import { ConnectionPill } from "./ConnectionPill";
 import { CloseIcon, Mark, PersonIcon, SearchIcon } from "./icons";
 import { SyncButton, type useSync } from "./SyncButton";
 import type { Me } from "./server";
+import { full } from "./times";
 import { LANGUAGES, type Language, useWords } from "./words";
 
 export interface TopBarProps {
@@ -115,6 +116,9 @@ function UserMenu({ store, state, me, language, onLanguage, onShortcuts }: TopBa
         <p className="user-name">
           {state.user} {me === null ? null : <span className="meta">{words.roles[me.role]}</span>}
         </p>
+        {me?.expires_at == null ? null : (
+          <p className="meta">{words.signedInUntil(full(words.locale, me.expires_at))}</p>
+        )}
         <label>
           {words.language}
           <select value={language} onChange={(event) => onLanguage(event.target.value as Language)}>

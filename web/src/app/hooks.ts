@@ -1,27 +1,30 @@
 // The store and the clock as React sees them.
 
 import { useCallback, useEffect, useState, useSyncExternalStore } from "react";
-import type { Conversation, InboxState, InboxStore, MessageWindow } from "../model";
+import type { Conversation, InboxReader, MessageWindow } from "../model";
 
-export function useInbox(store: InboxStore): InboxState {
-  const subscribe = useCallback((listener: () => void) => store.subscribe(listener), [store]);
-  return useSyncExternalStore(subscribe, () => store.getSnapshot());
+export function useInbox<Reader extends InboxReader>(
+  inbox: Reader,
+): ReturnType<Reader["getSnapshot"]> {
+  const subscribe = useCallback((listener: () => void) => inbox.subscribe(listener), [inbox]);
+  const snapshot = () => inbox.getSnapshot() as ReturnType<Reader["getSnapshot"]>;
+  return useSyncExternalStore(subscribe, snapshot);
 }
 
-export function useConversation(store: InboxStore, id: string): Conversation | undefined {
+export function useConversation(inbox: InboxReader, id: string): Conversation | undefined {
   const subscribe = useCallback(
-    (listener: () => void) => store.subscribeConversation(id, listener),
-    [store, id],
+    (listener: () => void) => inbox.subscribeConversation(id, listener),
+    [inbox, id],
   );
-  return useSyncExternalStore(subscribe, () => store.getConversation(id));
+  return useSyncExternalStore(subscribe, () => inbox.getConversation(id));
 }
 
-export function useMessages(store: InboxStore, id: string): MessageWindow {
+export function useMessages(inbox: InboxReader, id: string): MessageWindow {
   const subscribe = useCallback(
-    (listener: () => void) => store.subscribeConversation(id, listener),
-    [store, id],
+    (listener: () => void) => inbox.subscribeConversation(id, listener),
+    [inbox, id],
   );
-  return useSyncExternalStore(subscribe, () => store.getMessages(id));
+  return useSyncExternalStore(subscribe, () => inbox.getMessages(id));
 }
 
 /** The time, again every `everyMs` while `running`. */

@@ -12,6 +12,8 @@ export interface Me {
     readonly webhook_path: string;
   }[];
   readonly may: readonly string[];
+  /** When the token ends; null: never. No page can renew it. */
+  readonly expires_at: string | null;
 }
 
 export type Found = Conversation & {

@@ -4,9 +4,12 @@ import { ProblemError, UNREACHABLE } from "../../model";
 /** What the store asks over HTTP. All throw `ProblemError`. */
 export class Http {
   readonly #token: string;
+  readonly #asOf: string;
 
-  constructor(token: string) {
+  /** `asOf`: lists and messages as they were at this position or time. */
+  constructor(token: string, asOf: string | null = null) {
     this.#token = token;
+    this.#asOf = asOf === null ? "" : `&as_of=${encodeURIComponent(asOf)}`;
   }
 
   me(): Promise<{ user: string }> {
@@ -14,18 +17,19 @@ export class Http {
   }
   conversations(before?: number): Promise<{ conversations: Conversation[]; cursor: Cursor }> {
     return this.#ask(
-      `/v1/conversations?limit=200${before === undefined ? "" : `&before=${before}`}`,
+      `/v1/conversations?limit=200${before === undefined ? "" : `&before=${before}`}${this.#asOf}`,
     );
   }
   conversation(id: string): Promise<{ conversation: Conversation; cursor: Cursor }> {
-    return this.#ask(`/v1/conversations/${encodeURIComponent(id)}`);
+    const query = this.#asOf.replace("&", "?");
+    return this.#ask(`/v1/conversations/${encodeURIComponent(id)}${query}`);
   }
   messages(
     id: string,
     before?: number,
     limit = MESSAGES_PAGE,
   ): Promise<{ messages: Message[]; cursor: Cursor }> {
-    const query = `limit=${limit}${before === undefined ? "" : `&before=${before}`}`;
+    const query = `limit=${limit}${before === undefined ? "" : `&before=${before}`}${this.#asOf}`;
     return this.#ask(`/v1/conversations/${encodeURIComponent(id)}/messages?${query}`);
   }
   read(id: string, position: number): Promise<unknown> {

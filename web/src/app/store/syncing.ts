@@ -2,7 +2,14 @@
 // what came over the connection. One run at a time, in the tab that leads.
 
 import { positionOf } from "../../cursor";
-import type { Cursor, Problem, SyncAnswer, SyncOutcome, WireEvent } from "../../model";
+import type {
+  Cursor,
+  Problem,
+  SkippedNotice,
+  SyncAnswer,
+  SyncOutcome,
+  WireEvent,
+} from "../../model";
 import { ProblemError, STORAGE } from "../../model";
 import type { Applying } from "./applying";
 import type { Meta } from "./database";
@@ -68,8 +75,9 @@ export class Syncing {
   async #sync(): Promise<SyncOutcome> {
     const tab = this.#tab;
     const base = tab.meta?.verified ?? tab.meta?.cursor ?? "";
+    const { skipped } = tab.state;
     const brought: WireEvent[] = [];
-    let [after, checked, verified] = [tab.state.skipped?.after ?? base, 0, true];
+    let [after, checked, verified] = [skipped?.after ?? base, 0, true];
     for (let more = true; more; ) {
       const answer = await tab.http.sync(after);
       const came = this.#held(after, answer.cursor);
@@ -79,7 +87,7 @@ export class Syncing {
       const ours = [...came, ...fresh.map(({ cursor }) => cursor)];
       verified &&= await isSame(ours.sort(byPosition), answer);
       checked += answer.receipt.count;
-      for (const event of fresh) if (event.type === "message.received") brought.push(event);
+      brought.push(...fresh.filter((event) => isNews(event, skipped, base)));
       await this.#put(fresh, answer.cursor);
       after = answer.cursor;
       more = answer.has_more;
@@ -112,6 +120,12 @@ export class Syncing {
     this.#tab.meta = { ...meta, verified: cursor, received };
     await this.#tab.database?.write({ meta: this.#tab.meta });
   }
+}
+
+/** A message that was skipped or had not come; what came with the lists, loaded anew, is known. */
+function isNews(event: WireEvent, skipped: SkippedNotice | null, base: Cursor): boolean {
+  const wasSkipped = event.position <= positionOf(skipped?.cursor ?? null);
+  return event.type === "message.received" && (wasSkipped || event.position > positionOf(base));
 }
 
 const byPosition = (a: Cursor, b: Cursor) => positionOf(a) - positionOf(b);

@@ -108,6 +108,7 @@ export const en = {
   signInHelp: "Open the link you were given, or paste your access token.",
   token: "Access token",
   signOut: "Sign out",
+  signedInUntil: (time: string) => `Signed in until ${time}. Then you need a new link.`,
   signOutHelp: "Signing out clears what this browser holds.",
   shared: "Your messages are kept in this browser until you sign out.",
 

@@ -102,6 +102,7 @@ export const ptBR: Words = {
   signInHelp: "Abra o link que você recebeu ou cole seu token de acesso.",
   token: "Token de acesso",
   signOut: "Sair",
+  signedInUntil: (time) => `Seu acesso vale até ${time}. Depois é preciso um novo link.`,
   signOutHelp: "Ao sair, o que está neste navegador é apagado.",
   shared: "Suas mensagens ficam neste navegador até você sair.",
 
