@@ -122,7 +122,7 @@ def test_50_000_conversations_scroll_from_the_first_to_the_last(house: House, pa
     live(page)
     expect(row(page, f"Contact {MANY - 1}")).to_be_visible()
     scroll(page, "box.scrollHeight")
-    expect(page.get_by_role("option").filter(has_text=re.compile(r"Contact 0\b"))).to_be_visible()
+    expect(page.locator(".row-name").get_by_text("Contact 0", exact=True)).to_be_visible()
     assert page.get_by_role("option").count() < 60
     scroll(page, f"64 * {MANY // 2}")
     expect(row(page, f"Contact {MANY // 2 - 1}")).to_be_visible()
