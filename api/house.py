@@ -22,6 +22,7 @@ import structlog
 from attrs import define, field, frozen
 
 from api.auth import Gate
+from api.balance import Balance
 from api.keyring import FILE_NAME, Keyring, KeyringDamaged
 from api.settings import Settings
 from api.signing import FILE_NAME as SIGNING_KEY_FILE
@@ -168,6 +169,7 @@ class House:
     """What ``/v1/me`` names beside the usual; the demo's cable, so far."""
 
     stopping: asyncio.Event = field(factory=asyncio.Event)
+    balance: Balance = field(factory=Balance)
     recorded: Counter[str] = field(factory=Counter)
     """Events by type, since this process started."""
 
@@ -199,6 +201,8 @@ class House:
             found["projections"] = "do not get on"
         elif self.log.head.position - self.projector.position > PROJECTIONS_BEHIND_MAX:
             found["projections"] = "behind"
+        if self.balance.unbalanced:
+            found["ledger"] = "does not balance"
         return found
 
     async def retire(self) -> None:
@@ -237,6 +241,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         _wire(house)
         tasks.start("hub", hub.run)
         tasks.start("checkpoints", records.signer.run)
+        tasks.start("ledger", partial(house.balance.run, records.projector))
         with suppress(LogHalted):  # it reads on, is not ready, and waits for a person (G16)
             await records.log.append(
                 [Draft("system", ServerStarted(boot=boot, release=RELEASE))], from_reserve=True

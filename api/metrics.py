@@ -108,6 +108,7 @@ def _delivery(house: House) -> Iterator[Metric]:
     yield _counter("deliveries_parked", "Events put aside for a device.", figures.parked)
     yield _counter("deliveries_skipped", "Events past a queue's limit.", figures.skipped)
     yield _counter("fell_behind", "Sessions a commit left behind.", house.hub.fell_behind)
+    yield _gauge("ledger_residue_events", "What no account accounts for.", house.balance.residue)
     yield _histogram("delivery_ack_seconds", "From commit to ack.", {(): figures.ack_seconds})
     yield _counter("sessions_opened", "By how the cursor was taken.", figures.openings, "outcome")
     yield _counter("sessions_closed", "By close code.", figures.closings, "code")

@@ -30,6 +30,7 @@ from api.routes.audit import CHECKPOINTS_MAX
 from api.routes.conversations import PAGE_MAX, Q_CHARS_MAX
 from api.routes.debug import CONNECTIONS_MAX, DEVICES_MAX
 from api.routes.history import PAGE_EVENTS_MAX as HISTORY_MAX
+from api.routes.ledger import ACCOUNTS_MAX
 from api.routes.metrics import MINUTES_MAX
 from api.routes.sync import PAGE_EVENTS_MAX
 from api.schemas import CURSOR, TIME, Schema, Schemas, object_of
@@ -38,6 +39,7 @@ from eventstore.events import Content, Event, Role
 from projections.checkpoints import Checkpoint
 from projections.conversations import Conversation
 from projections.deliveries import Delivery, Parked
+from projections.ledger import Account
 from projections.messages import Message
 from projections.metrics import Minute
 
@@ -45,6 +47,7 @@ POSITION: Schema = {"type": "integer", "minimum": 0, "maximum": 2**63 - 1}
 COUNT: Schema = {"type": "integer", "minimum": 0}
 TEXT: Schema = {"type": "string"}
 NAME: Schema = {"type": "string", "minLength": 1, "maxLength": 200}
+DEVICE: Schema = {"type": "string", "pattern": "^[^/]+/.", "maxLength": 200}
 HASH: Schema = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
 MOMENT: Schema = {"anyOf": [POSITION, TIME], "description": "a position, or a time"}
 RECEIPT = object_of({"position": POSITION, "hash": HASH})
@@ -261,6 +264,16 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
             "limit": limit(HISTORY_MAX),
             "format": {"enum": ["ndjson", "cloudevents"]},
             "follow": {"enum": ["false"]},
+        },
+        problems=(BAD_REQUEST, *_LOG),
+    ),
+    ("GET", "/v1/audit/ledger"): Operation(
+        rows("accounts", Account),
+        parameters={
+            "device": DEVICE,
+            "after": DEVICE,
+            "limit": limit(ACCOUNTS_MAX),
+            "as_of": MOMENT,
         },
         problems=(BAD_REQUEST, *_LOG),
     ),

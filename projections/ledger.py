@@ -140,21 +140,6 @@ class Account:
         return (self.addressed, *outcomes)
 
 
-@frozen
-class Balance:
-    """All devices together; ``unbalanced`` of them have a residue."""
-
-    devices: int
-    addressed: int
-    acknowledged: int
-    outstanding: int
-    parked: int
-    skipped: int
-    withdrawn: int
-    residue: int
-    unbalanced: int
-
-
 _RESIDUE = "addressed - acknowledged - outstanding - parked - skipped - withdrawn"
 _READS = ("ledger",)
 
@@ -176,12 +161,3 @@ def list_accounts(
     user, name = device or (None, None)
     last = {"after_user": after[0], "after_device": after[1]}
     return Query(sql, {"user": user, "device": name, **last, "limit": limit}, Account, _READS)
-
-
-def balance() -> Query[Balance]:
-    """One row: the sums over all devices."""
-    terms = ("addressed", "acknowledged", "outstanding", "parked", "skipped", "withdrawn")
-    sums = ", ".join(f"ifnull(sum({term}), 0)" for term in (*terms, "residue"))
-    sql = f"""SELECT count(*), {sums}, count(nullif(residue, 0))
-        FROM (SELECT *, {_RESIDUE} AS residue FROM ledger_account)"""
-    return Query(sql, {}, Balance, _READS)

@@ -43,7 +43,8 @@ class Moment:
     time_us: int | None = None
 
 
-def _moment(text: str) -> Moment:
+def moment(text: str) -> Moment:
+    """Reads a position or a time."""
     if text.isascii() and text.isdigit():
         return Moment(position=query.position(text))
     return Moment(time_us=query.time_us(text))
@@ -52,7 +53,7 @@ def _moment(text: str) -> Moment:
 _PAGE: Mapping[str, Callable[[str], Any]] = {
     "limit": query.page_limit(PAGE_MAX),
     "before": query.position,
-    "as_of": _moment,
+    "as_of": moment,
 }
 
 
@@ -65,12 +66,12 @@ async def get_conversations(request: Request, principal: Principal) -> Response:
     if "q" in given:
         return await _search(request, principal, given)
     asked = list_conversations(principal.inboxes, **_without_as_of(given))
-    return _page("conversations", await _answer(request, given, asked))
+    return _page("conversations", await answered(request, given, asked))
 
 
 async def _search(request: Request, principal: Principal, given: Mapping[str, Any]) -> Response:
     asked = search_conversations(principal.inboxes, **_without_as_of(given))
-    answer = await _answer(request, given, asked)
+    answer = await answered(request, given, asked)
     rows = [{**to_json(found.conversation), "match": to_json(found.match)} for found in answer.rows]
     return _json({"conversations": rows, "cursor": str(answer.cursor)})
 
@@ -83,8 +84,8 @@ def _words(text: str) -> str:
 
 async def get_one(request: Request, principal: Principal) -> Response:
     """One conversation; 404 alike for one of another inbox and for one that never was."""
-    given = query.parameters(request, as_of=_moment)
-    answer = await _answer(request, given, get_conversation(principal.inboxes, _id(request)))
+    given = query.parameters(request, as_of=moment)
+    answer = await answered(request, given, get_conversation(principal.inboxes, _id(request)))
     [found] = _demand(answer.rows)
     return _json({"conversation": to_json(found), "cursor": str(answer.cursor)})
 
@@ -93,9 +94,9 @@ async def get_messages(request: Request, principal: Principal) -> Response:
     """A page of a conversation's messages, the newest first."""
     given = query.parameters(request, **_PAGE)
     conversation = get_conversation(principal.inboxes, _id(request))
-    _demand((await _answer(request, given, conversation)).rows)
+    _demand((await answered(request, given, conversation)).rows)
     asked = list_messages(principal.inboxes, _id(request), **_without_as_of(given))
-    return _page("messages", await _answer(request, given, asked))
+    return _page("messages", await answered(request, given, asked))
 
 
 async def post_read(request: Request, principal: Principal) -> Response:
@@ -144,7 +145,8 @@ def _without_as_of(given: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in given.items() if name != "as_of"}
 
 
-async def _answer(request: Request, given: Mapping[str, Any], asked: Query[T]) -> Answer[T]:
+async def answered(request: Request, given: Mapping[str, Any], asked: Query[T]) -> Answer[T]:
+    """The answer as it is now, or, where ``as_of`` is given, as it was then."""
     house: House = request.state.house
     if "as_of" not in given:
         return await house.projector.fetch(asked)

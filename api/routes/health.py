@@ -12,7 +12,7 @@ from api.house import House
 from api.routes.metrics import silences_of
 from eventstore.log import wall_clock_us
 
-_PARTS = ("server", "log", "projector", "hub", "disk", "projections", "inboxes")
+_PARTS = ("server", "log", "projector", "hub", "disk", "projections", "ledger", "inboxes")
 
 
 async def livez(_: Request) -> Response:

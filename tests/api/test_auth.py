@@ -69,6 +69,7 @@ MATRIX: list[tuple[str, str, dict[str, int]]] = [
     ("GET", "/v1/audit/checkpoint", AUDIT | {"aud": 404, "adm": 404}),
     ("GET", "/v1/audit/checkpoints", AUDIT),
     ("GET", "/v1/audit/events", AUDIT),
+    ("GET", "/v1/audit/ledger", AUDIT),
     ("POST", "/v1/audit/redact", AUDIT | {"aud": 400, "adm": 400}),
 ]
 """Each route, and how it answers each user where its id is support's. A route has to be here, or to

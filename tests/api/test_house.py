@@ -219,7 +219,8 @@ def test_readyz_tells_anyone_only_the_parts(tmp_path: Path) -> None:
         assert client.get("/readyz?verbose").json() == {
             "status": "ready",
             "parts": dict.fromkeys(
-                ("server", "log", "projector", "hub", "disk", "projections", "inboxes"), "ok"
+                ("server", "log", "projector", "hub", "disk", "projections", "ledger", "inboxes"),
+                "ok",
             ),
         }
 

@@ -1,0 +1,45 @@
+"""GET /v1/audit/ledger: what each device was addressed, and what became of it."""
+
+from __future__ import annotations
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.auth import Principal
+from api.routes import query
+from api.routes.conversations import answered, moment
+from projections.deliveries import device_of
+from projections.ledger import list_accounts
+from projections.projection import to_json
+
+ACCOUNTS_MAX = 1_000
+
+
+async def get_ledger(request: Request, _: Principal) -> Response:
+    """A page of accounts in order of user and device; ``after`` is the last one, ``user/device``.
+
+    One device's with ``device``; as they stood with ``as_of``. A ``residue`` that is not 0 is a
+    fault of ours.
+    """
+    given = query.parameters(
+        request,
+        device=_device,
+        after=_device,
+        limit=query.page_limit(ACCOUNTS_MAX),
+        as_of=moment,
+    )
+    asked = list_accounts(
+        given.get("device"),
+        after=given.get("after", ("", "")),
+        limit=given.get("limit", ACCOUNTS_MAX),
+    )
+    answer = await answered(request, given, asked)
+    body = {"accounts": [to_json(row) for row in answer.rows], "cursor": str(answer.cursor)}
+    return Response(orjson.dumps(body), media_type="application/json")
+
+
+def _device(text: str) -> tuple[str, str]:
+    if (found := device_of(f"client:{query.name(text)}")) is None:
+        raise ValueError("a user and a device, such as ana/laptop")
+    return found
