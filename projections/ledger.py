@@ -140,7 +140,6 @@ class Account:
         return (self.addressed, *outcomes)
 
 
-_RESIDUE = "addressed - acknowledged - outstanding - parked - skipped - withdrawn"
 _READS = ("ledger",)
 
 
@@ -155,7 +154,7 @@ def list_accounts(
     ``after`` is the last one's user and device, on the page before.
     """
     one = "" if device is None else "AND user = :user AND device = :device"
-    sql = f"""SELECT *, {_RESIDUE} FROM ledger_account
+    sql = f"""SELECT * FROM ledger_account
         WHERE (user, device) > (:after_user, :after_device) {one}
         ORDER BY user, device LIMIT :limit"""
     user, name = device or (None, None)

@@ -58,16 +58,18 @@ WHERE each.session IS NULL AND (member.role IS NULL OR member.role = 'member' AN
     SELECT 1 FROM ledger_belongs AS b WHERE b.user = each.user AND b.inbox = each.inbox));
 
 CREATE VIEW ledger_account AS
-SELECT user, device, session IS NOT NULL AS connected, floor,
-    addressed + (SELECT ifnull(sum(each.addressed), 0) FROM ledger_each AS each
-        WHERE each.user = ledger.user AND each.device = ledger.device) AS addressed,
-    acknowledged,
-    (SELECT ifnull(sum(each.outstanding), 0) FROM ledger_each AS each
-        WHERE each.user = ledger.user AND each.device = ledger.device) AS outstanding,
-    (SELECT count(*) FROM ledger_aside AS aside WHERE aside.user = ledger.user
-        AND aside.device = ledger.device AND state = 'parked') AS parked,
-    skipped, withdrawn
-FROM ledger WHERE opened;
+SELECT *, addressed - acknowledged - outstanding - parked - skipped - withdrawn AS residue FROM (
+    SELECT user, device, session IS NOT NULL AS connected, floor,
+        addressed + (SELECT ifnull(sum(each.addressed), 0) FROM ledger_each AS each
+            WHERE each.user = ledger.user AND each.device = ledger.device) AS addressed,
+        acknowledged,
+        (SELECT ifnull(sum(each.outstanding), 0) FROM ledger_each AS each
+            WHERE each.user = ledger.user AND each.device = ledger.device) AS outstanding,
+        (SELECT count(*) FROM ledger_aside AS aside WHERE aside.user = ledger.user
+            AND aside.device = ledger.device AND state = 'parked') AS parked,
+        skipped, withdrawn
+    FROM ledger WHERE opened
+);
 """
 
 # Few, for each is bound for each event: `name` is the inbox, session, boot id or role it is about,

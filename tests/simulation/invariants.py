@@ -15,7 +15,10 @@ from typing import Any
 import orjson
 from attrs import frozen
 
+from eventstore.codec import EVENT_TYPES, decode_recorded
+from eventstore.events import RecordedEvent
 from eventstore.verify import verify
+from projections.ledger import LEDGER
 from tests.simulation.apps import App, Keeps
 from tests.simulation.plan import FOR_EVER
 from tests.simulation.watch import Sighted
@@ -42,6 +45,13 @@ class Row:
     type: str
     data: Mapping[str, Any]
     hash: bytes
+
+    @property
+    def recorded(self) -> RecordedEvent:
+        """As the projections see it."""
+        version, data = EVENT_TYPES[self.type].version, orjson.dumps(self.data)
+        envelope = (self.position, self.recorded_at, self.stream, None, self.type, version)
+        return RecordedEvent(*envelope, data, None, None, self.hash)
 
     @property
     def inbox(self) -> str | None:
@@ -94,6 +104,7 @@ def broken(world: World, log: History, boot: str) -> Iterator[str]:
     yield from _acknowledged_is_there(world, log)
     yield from _settled_once(world, log, boot)
     yield from _skips_are_just(world, log)
+    yield from _ledger_balances(world, log)
     for app in world.apps:
         yield from (f"{app.name}: {what}" for what in _application(world, app, log))
 
@@ -218,6 +229,29 @@ def _skips_are_just(world: World, log: History) -> Iterator[str]:
             yield f"{session.who} is left {session.pending}, and yet {skip}"
         if skip.reason == "expired" and limits.age_s == FOR_EVER.age_s:
             yield f"{session.who} is told that something is too old: {skip}"
+
+
+def _ledger_balances(world: World, log: History) -> Iterator[str]:
+    """Residue 0 at each position, for each device; and in the end nothing waits for applications.
+
+    By the projection's own steps, without its store: the projector is seen to by the digests.
+    """
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        db.executescript(LEDGER.schema)
+        for row in log.rows:
+            recorded = row.recorded
+            if row.type not in LEDGER.types:
+                continue
+            if (statement := LEDGER.evolve(recorded, decode_recorded(recorded))) is None:
+                continue
+            for sql, values in LEDGER.inserts([statement]):
+                db.execute(sql, values)
+            for account in db.execute("SELECT * FROM ledger_account WHERE residue <> 0"):
+                yield f"at {row.position} the ledger has a residue: {account}"
+                return
+        waiting = db.execute("SELECT user, device FROM ledger_account WHERE outstanding > 0")
+        for name in sorted({"/".join(who) for who in waiting} & {app.name for app in world.apps}):
+            yield f"the ledger says that something waits for {name}"
 
 
 # --- the applications --------------------------------------------------------------------------

@@ -25,6 +25,7 @@ import eventstore.log
 import eventstore.tail
 import eventstore.writer
 import projections.store
+import transport.ack_ranges
 import transport.connection
 import transport.heartbeat
 import transport.hub
@@ -164,6 +165,17 @@ MUTANTS = (
     Mutant(
         "what is recorded counts again", transport.session.Session, "__init__",
         "max(start.position, settled)", "start.position",
+    ),
+    Mutant(
+        "an ack counts one too many", transport.ack_ranges.AckRanges, "add",
+        "self._count += count", "self._count += count + 1",
+    ),
+    Mutant(
+        "an audience changes midway", transport.hub.Hub, "_change_grant",
+        'connection.close(CloseCode.ACCESS_CHANGED, "the inboxes you may see have changed")',
+        "self._leave_audience(connection); connection.audience = self._audience(grant.inboxes);"
+        " self._members[connection.audience][connection] = None;"
+        " connection.scanned = connection.session.last_sent.position",
     ),
     Mutant(
         "a skip is not told", transport.session.Session, "skip",

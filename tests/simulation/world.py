@@ -24,6 +24,7 @@ from eventstore.log import LogHalted, LogUnavailable
 from projections import PROJECTIONS
 from projections.access import ACCESS, Access
 from projections.deliveries import DELIVERIES
+from projections.ledger import LEDGER
 from projections.projector import ProjectionsBehind
 from tests.simulation.apps import App, Keeps
 from tests.simulation.disk import Disk, Weather
@@ -208,7 +209,7 @@ class World:
 
     def _make_server(self) -> Server:
         process = self.new_process(f"boot{self._generation}")
-        projections = PROJECTIONS if self.plan.projections_all else (DELIVERIES, ACCESS)
+        projections = PROJECTIONS if self.plan.projections_all else (DELIVERIES, LEDGER, ACCESS)
         return Server(
             process, self._folder / str(self._generation), process.name, Random(self.rng.random()),
             self.clock, self.plan.log, self.plan.hub, projections,
