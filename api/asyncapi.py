@@ -9,7 +9,15 @@ from api.house import RELEASE
 from api.openapi import LICENCE
 from api.operations import event
 from api.schemas import Schema, Schemas, description
-from transport.frames import SUBPROTOCOL, ClientFrame, CloseCode, Events, ServerFrame
+from transport.frames import (
+    SUBPROTOCOL,
+    ClientFrame,
+    CloseCode,
+    Events,
+    Replayed,
+    ServerFrame,
+    frame_type,
+)
 
 CHANNEL = "session"
 
@@ -18,7 +26,7 @@ def asyncapi(base_url: str) -> dict[str, Any]:
     """The document of the server at this URL."""
     schemas = Schemas()
     heard, said = get_args(ClientFrame), get_args(ServerFrame)
-    messages = {_tag(cls): _message(cls, schemas) for cls in (*heard, *said)}
+    messages = {frame_type(cls): _message(cls, schemas) for cls in (*heard, *said)}
     parts = urlsplit(base_url)
     return {
         "asyncapi": "3.0.0",
@@ -52,14 +60,10 @@ def asyncapi(base_url: str) -> dict[str, Any]:
     }
 
 
-def _tag(cls: type[Any]) -> str:
-    return cls.__name__.lower()
-
-
 def _message(cls: type[Any], schemas: Schemas) -> dict[str, Any]:
     text = description(cls)
     return {
-        "name": _tag(cls),
+        "name": frame_type(cls),
         "title": text.partition(".")[0],
         "summary": text,
         "payload": _payload(cls, schemas),
@@ -67,8 +71,8 @@ def _message(cls: type[Any], schemas: Schemas) -> dict[str, Any]:
 
 
 def _payload(cls: type[Any], schemas: Schemas) -> Schema:
-    payload = schemas.fields_of(cls, tag=_tag(cls))
-    if cls is Events:
+    payload = schemas.fields_of(cls, tag=frame_type(cls))
+    if cls in (Events, Replayed):
         payload["properties"]["events"] = {"type": "array", "items": event(schemas)}
     return payload
 
@@ -79,7 +83,7 @@ def _operation(action: str, frames: tuple[type[Any], ...], text: str) -> dict[st
         "action": action,
         "channel": {"$ref": channel},
         "summary": text,
-        "messages": [{"$ref": f"{channel}/messages/{_tag(cls)}"} for cls in frames],
+        "messages": [{"$ref": f"{channel}/messages/{frame_type(cls)}"} for cls in frames],
     }
 
 

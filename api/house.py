@@ -27,12 +27,18 @@ from api.keyring import FILE_NAME, Keyring, KeyringDamaged
 from api.settings import Settings
 from api.signing import FILE_NAME as SIGNING_KEY_FILE
 from api.signing import Signer, SigningKeyDamaged
+from eventstore.codec import decode_recorded
 from eventstore.draft import Draft, Receipt
-from eventstore.events import RecordedEvent, ServerStarted, ServerStopped
+from eventstore.events import (
+    DeliveryReplayRequested,
+    RecordedEvent,
+    ServerStarted,
+    ServerStopped,
+)
 from eventstore.folder import FolderLocked, FolderUnfit
 from eventstore.log import EventLog, LogHalted, LogUnavailable, wall_clock_us
 from projections.access import Access
-from projections.deliveries import further, standing
+from projections.deliveries import device_of, further, standing
 from projections.projector import ProjectionsBehind, Projector
 from transport.doorkeeper import Doors
 from transport.frames import CloseCode
@@ -281,7 +287,19 @@ async def standing_of(records: Records, user: str, device: str) -> Standing | No
     known, after = next(iter(answer.rows), None), answer.cursor.position
     while page := await records.log.read(after, STREAM_PAGE, until=until, streams=[stream]):
         known, after = further(known, page), page[-1].position
-    return None if known is None else Standing(known.ack_floor, known.told, known.parked)
+    if known is None:
+        return None
+    return Standing(known.ack_floor, known.told, known.parked, known.replays)
+
+
+def announce_replays(hub: Hub, events: Sequence[RecordedEvent]) -> None:
+    """Tell delivery of the requests among these newly durable events."""
+    for recorded in events:
+        whose = device_of(recorded.stream)
+        if recorded.type == DeliveryReplayRequested.type and whose is not None:
+            event = decode_recorded(recorded)
+            assert isinstance(event, DeliveryReplayRequested)
+            hub.replay_requested(*whose, recorded.position, event.positions)
 
 
 def _wire(house: House) -> None:
@@ -289,7 +307,10 @@ def _wire(house: House) -> None:
         house.projector.wake()
         house.hub.committed(events)
         house.records.signer.committed(events)
-        house.recorded.update(event.type for event in events)
+        types = Counter(event.type for event in events)
+        house.recorded.update(types)
+        if DeliveryReplayRequested.type in types:
+            announce_replays(house.hub, events)
 
     def access_changed(_: Access) -> None:
         house.hub.regrant(house.gate.judge_again)

@@ -368,6 +368,16 @@ class EventLog:
         )
         return [Visible.of(event, self.epoch) for event in page]
 
+    async def read_at(
+        self, positions: Sequence[int], *, bytes_max: int = DEFAULT_LIMITS.page_bytes_max
+    ) -> list[Visible]:
+        """What members see at these positions, in order, about ``bytes_max`` bytes at most.
+
+        Positions without an event, or with one that is not for members, are left out.
+        """
+        page = await self._unerased(lambda: self._ask(reader.page_at, positions, bytes_max))
+        return [Visible.of(event, self.epoch) for event in page if event.for_members]
+
     async def count_visible(
         self, after: int, inboxes: frozenset[str], *, most: int, until: int | None = None
     ) -> int:

@@ -46,6 +46,8 @@ SELECT CAST(json_group_array(json_array(
 )) AS BLOB) FROM cut
 """
 
+_CHOSEN = "SELECT value AS position FROM json_each(?)"
+
 
 async def _page(
     fetch: Fetch, positions: str, parameters: Sequence[Any], bytes_max: int
@@ -109,6 +111,12 @@ async def page(
     return await _page(fetch, positions, (after, until, *named, limit), bytes_max)
 
 
+async def page_at(fetch: Fetch, positions: Sequence[int], bytes_max: int) -> list[RecordedEvent]:
+    """The events at these positions, in order; cut like ``page``."""
+    chosen = orjson.dumps(sorted(positions)).decode()
+    return await _page(fetch, _CHOSEN, (chosen,), bytes_max)
+
+
 async def history(
     fetch: Fetch, after: int, until: int, limit: int, stream: str, type_: str, bytes_max: int
 ) -> list[HistoryRow]:
@@ -139,8 +147,7 @@ async def visible_page(
     for streams in _parts(inboxes):
         candidates += await _visible_positions(fetch, after, until, limit, streams)
     chosen = orjson.dumps(sorted(candidates)[:limit]).decode()
-    positions = "SELECT value AS position FROM json_each(?)"
-    return await _page(fetch, positions, (chosen,), bytes_max)
+    return await _page(fetch, _CHOSEN, (chosen,), bytes_max)
 
 
 async def _visible_positions(

@@ -1,9 +1,17 @@
-"""What became of delivery, device by device: how far each has acknowledged, and what was parked."""
+"""What became of delivery, device by device: how far each has acknowledged, and what was parked.
+
+A parked event stays in the list until its device has handled it after all: from the request for it
+(``requested`` is where in the log that is) until the acknowledgement it is under way.
+"""
+
+# ruff: noqa: S608 - SQL is put together from constants of these files; values are always bound
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
+import orjson
 from attrs import evolve, field, frozen
 
 from eventstore.events import (
@@ -11,7 +19,10 @@ from eventstore.events import (
     ClientDisconnected,
     DeliveryAcknowledged,
     DeliveryParked,
+    DeliveryReplayAcknowledged,
+    DeliveryReplayRequested,
     DeliveryRetried,
+    DeviceExpired,
     Event,
     QueueTrimmed,
     RecordedEvent,
@@ -25,40 +36,64 @@ CREATE TABLE deliveries (
     told INTEGER NOT NULL, acknowledged INTEGER NOT NULL, retried INTEGER NOT NULL,
     skipped INTEGER NOT NULL,
     first_at INTEGER NOT NULL, last_at INTEGER NOT NULL,
+    expired_at INTEGER, closed_until INTEGER NOT NULL,
     PRIMARY KEY (user, device)
 ) WITHOUT ROWID;
 
 CREATE TABLE deliveries_parked (
     user TEXT NOT NULL, device TEXT NOT NULL, position INTEGER NOT NULL,
-    reason TEXT NOT NULL, parked_at INTEGER NOT NULL,
+    session TEXT NOT NULL, reason TEXT NOT NULL, parked_at INTEGER NOT NULL,
+    requested INTEGER, requested_at INTEGER,
     PRIMARY KEY (user, device, position)
 ) WITHOUT ROWID;
 """
 
 _COLUMNS = (
     *("user", "device", "recorded_at"),
-    *("floor", "told", "acknowledged", "retried", "skipped", "parked", "reason"),
+    *("floor", "told", "acknowledged", "retried", "skipped", "parked", "session", "reason"),
+    *("request", "positions"),
 )
+
+_NAMED = """user = new.user AND device = new.device
+        AND position IN (SELECT value FROM json_each(new.positions))"""
 
 _STEPS = {
     # A device begins where its first session did: without this, a device that connected, was sent
     # events and died before its first ack would start at the head next time, and miss them (G7).
     "connected": """
     INSERT INTO deliveries
-    VALUES (new.user, new.device, new.floor, new.floor, 0, 0, 0, new.recorded_at, new.recorded_at)
-    ON CONFLICT DO UPDATE SET last_at = excluded.last_at;""",
+    VALUES (new.user, new.device, new.floor, new.floor, 0, 0, 0, new.recorded_at, new.recorded_at,
+        NULL, 0)
+    ON CONFLICT DO UPDATE SET last_at = excluded.last_at, expired_at = NULL;""",
     "counted": """
     INSERT INTO deliveries VALUES (new.user, new.device, ifnull(new.floor, 0),
         ifnull(new.told, 0), ifnull(new.acknowledged, 0), ifnull(new.retried, 0),
-        ifnull(new.skipped, 0), new.recorded_at, new.recorded_at)
+        ifnull(new.skipped, 0), new.recorded_at, new.recorded_at, NULL, 0)
     ON CONFLICT DO UPDATE SET ack_floor = max(ack_floor, excluded.ack_floor),
         told = max(told, excluded.told), acknowledged = acknowledged + excluded.acknowledged,
         retried = retried + excluded.retried, skipped = skipped + excluded.skipped,
         last_at = excluded.last_at;""",
     "parked": """
     INSERT INTO deliveries_parked
-    VALUES (new.user, new.device, new.parked, new.reason, new.recorded_at)
-    ON CONFLICT DO NOTHING;""",
+    VALUES (new.user, new.device, new.parked, new.session, new.reason, new.recorded_at, NULL, NULL)
+    ON CONFLICT DO UPDATE SET session = excluded.session, reason = excluded.reason,
+        parked_at = excluded.parked_at, requested = NULL, requested_at = NULL
+    WHERE requested IS NOT NULL;""",
+    "requested": f"""
+    UPDATE deliveries_parked SET requested = new.request, requested_at = new.recorded_at
+    WHERE requested IS NULL AND {_NAMED};""",
+    "replayed": f"""
+    UPDATE deliveries SET last_at = new.recorded_at, acknowledged = acknowledged + (
+        SELECT count(*) FROM deliveries_parked WHERE requested IS NOT NULL AND {_NAMED})
+    WHERE user = new.user AND device = new.device;
+    DELETE FROM deliveries_parked WHERE requested IS NOT NULL AND {_NAMED};""",
+    # As with what was trimmed, `told` stays: the device is yet to hear of it.
+    "expired": """
+    UPDATE deliveries SET ack_floor = max(ack_floor, new.floor), skipped = skipped + new.skipped,
+        expired_at = new.recorded_at, closed_until = max(closed_until, new.floor)
+    WHERE user = new.user AND device = new.device;
+    UPDATE deliveries_parked SET requested = NULL, requested_at = NULL
+    WHERE user = new.user AND device = new.device;""",
 }
 
 
@@ -96,7 +131,17 @@ def _evolve(recorded: RecordedEvent, event: Event | None) -> Statement | None:
             return Statement("counted", {**of, "floor": floor, "skipped": count})
         case DeliveryParked():
             parked = within(event.position, recorded)
-            return Statement("parked", {**of, "parked": parked, "reason": event.reason})
+            why: Values = {"session": event.session, "reason": event.reason}
+            return Statement("parked", {**of, "parked": parked, **why})
+        case DeliveryReplayRequested():
+            positions = _earlier(event.positions, recorded)
+            asked: Values = {"request": recorded.position, "positions": positions}
+            return Statement("requested", {**of, **asked})
+        case DeliveryReplayAcknowledged():
+            return Statement("replayed", {**of, "positions": _earlier(event.positions, recorded)})
+        case DeviceExpired():
+            floor, count = within(event.until, recorded), within(event.count, recorded)
+            return Statement("expired", {**of, "floor": floor, "skipped": count})
     return None
 
 
@@ -105,9 +150,14 @@ def within(value: int, recorded: RecordedEvent) -> int:
     return max(0, min(value, recorded.position))
 
 
+def _earlier(positions: Iterable[int], recorded: RecordedEvent) -> str:
+    """Those before the event that names them, as JSON."""
+    return orjson.dumps([at for at in positions if 0 < at < recorded.position]).decode()
+
+
 DELIVERIES = Projection(
     name="deliveries",
-    version=2,
+    version=3,
     types=frozenset(
         cls.type
         for cls in (
@@ -116,6 +166,9 @@ DELIVERIES = Projection(
             DeliveryAcknowledged,
             DeliveryRetried,
             DeliveryParked,
+            DeliveryReplayRequested,
+            DeliveryReplayAcknowledged,
+            DeviceExpired,
             QueueTrimmed,
         )
     ),
@@ -132,7 +185,9 @@ DELIVERIES = Projection(
 class Delivery:
     """One device: its ack floor, and how many events it acknowledged, was retried, skipped.
 
-    ``told`` is the ack floor without what was skipped since the last ack.
+    ``told`` is the ack floor without what was skipped since the last ack. ``expired_at`` is when
+    it was closed because it had not been seen for so long, None unless it is; at ``closed_until``
+    that was, the last time. ``parked`` counts what is put aside, ``replaying`` included.
     """
 
     user: str
@@ -144,18 +199,28 @@ class Delivery:
     skipped: int
     first_at: Microseconds
     last_at: Microseconds
+    expired_at: Microseconds | None
+    closed_until: int
     parked: int
+    replaying: int
 
 
 @frozen
 class Parked:
-    """One event put aside for a device."""
+    """One event put aside for a device, by which session and why.
+
+    ``requested`` is where in the log its delivery was asked for again, None where it was not; it
+    is under way then, until the device has acknowledged it.
+    """
 
     user: str
     device: str
     position: int
+    session: str
     reason: str
     parked_at: Microseconds
+    requested: int | None
+    requested_at: Microseconds | None
 
 
 _READS = ("deliveries",)
@@ -165,18 +230,25 @@ def _positions(values: Iterable[int]) -> frozenset[int]:
     return frozenset(values)
 
 
+def _requests(values: Mapping[int, int] | Iterable[tuple[int, int]]) -> Mapping[int, int]:
+    return dict(values)
+
+
 @frozen
 class Standing:
     """How far a device is.
 
     Up to ``ack_floor`` everything is settled: acknowledged, skipped or parked. Where it has no
     cursor it goes on at ``told``: that something was skipped it may not have heard. ``parked`` is
-    what was put aside beyond the floor.
+    what was put aside beyond the floor, ``replays`` what is to be delivered again and where that
+    was requested. Up to ``closed_until`` nothing waits: the device had expired.
     """
 
     ack_floor: int
     told: int
     parked: frozenset[int] = field(converter=_positions)
+    closed_until: int = 0
+    replays: Mapping[int, int] = field(converter=_requests, factory=dict)
 
 
 def standing(user: str, device: str) -> Query[Standing]:
@@ -186,7 +258,11 @@ def standing(user: str, device: str) -> Query[Standing]:
     """
     sql = """SELECT ack_floor, told, (
             SELECT json_group_array(position) FROM deliveries_parked AS parked
-            WHERE parked.user = :user AND parked.device = :device AND position > ack_floor)
+            WHERE parked.user = :user AND parked.device = :device AND position > ack_floor),
+        closed_until, (
+            SELECT json_group_array(json_array(position, requested))
+            FROM deliveries_parked AS parked
+            WHERE parked.user = :user AND parked.device = :device AND requested IS NOT NULL)
         FROM deliveries WHERE user = :user AND device = :device"""
     return Query(sql, {"user": user, "device": device}, Standing, _READS)
 
@@ -197,18 +273,42 @@ def further(known: Standing | None, page: Sequence[RecordedEvent]) -> Standing |
     What the steps do to its row, without the row: so that nobody has to wait for the fold.
     """
     for step, values in fold(page, (DELIVERIES,)).statements[DELIVERIES.name]:
-        floor = _number(values, "floor")
-        if step == "connected":
-            known = known or Standing(floor, floor, ())
-        elif step == "counted":
-            before = known or Standing(0, 0, ())
-            told = max(before.told, _number(values, "told"))
-            known = Standing(max(before.ack_floor, floor), told, before.parked)
-        elif known is not None:
-            known = evolve(known, parked=known.parked | {_number(values, "parked")})
+        known = _stepped(known, step, values)
     if known is None:
         return None
     return evolve(known, parked={at for at in known.parked if at > known.ack_floor})
+
+
+def _stepped(known: Standing | None, step: str, values: Values) -> Standing | None:
+    floor = _number(values, "floor")
+    if step == "connected":
+        return known or Standing(floor, floor, ())
+    if step == "counted":
+        before = known or Standing(0, 0, ())
+        told = max(before.told, _number(values, "told"))
+        return evolve(before, ack_floor=max(before.ack_floor, floor), told=told)
+    if known is None:
+        return None
+    if step == "expired":
+        closed = max(known.closed_until, floor)
+        floor = max(known.ack_floor, floor)
+        return evolve(known, ack_floor=floor, closed_until=closed, replays={})
+    return evolve(known, **_set_aside(known, step, values))
+
+
+def _set_aside(known: Standing, step: str, values: Values) -> dict[str, Any]:
+    """What became of parked events. Whether one is parked that is asked for, only rows know."""
+    if step == "parked":
+        at = _number(values, "parked")
+        return {"parked": known.parked | {at}, "replays": _without(known.replays, {at})}
+    positions = orjson.loads(str(values["positions"]))
+    if step == "replayed":
+        return {"replays": _without(known.replays, positions)}
+    return {"replays": {**dict.fromkeys(positions, _number(values, "request")), **known.replays}}
+
+
+def _without(replays: Mapping[int, int], positions: Collection[int]) -> Mapping[int, int]:
+    return {at: request for at, request in replays.items() if at not in positions}
 
 
 def _number(values: Values, column: str) -> int:
@@ -216,17 +316,32 @@ def _number(values: Values, column: str) -> int:
     return value if isinstance(value, int) else 0
 
 
-def list_deliveries() -> Query[Delivery]:
-    """Every device, in order of user and device."""
-    sql = """SELECT deliveries.*, (
-            SELECT count(*) FROM deliveries_parked AS parked
-            WHERE parked.user = deliveries.user AND parked.device = deliveries.device)
-        FROM deliveries ORDER BY user, device"""
-    return Query(sql, {}, Delivery, _READS)
+def list_deliveries(
+    user: str | None = None, device: str | None = None, *, limit: int | None = None
+) -> Query[Delivery]:
+    """Devices, in order of user and device: all, one user's, or one."""
+    sql = """SELECT deliveries.*, count(position), count(requested)
+        FROM deliveries LEFT JOIN deliveries_parked USING (user, device)
+        WHERE (:user IS NULL OR user = :user) AND (:device IS NULL OR device = :device)
+        GROUP BY user, device ORDER BY user, device LIMIT :limit"""
+    most = -1 if limit is None else limit
+    return Query(sql, {"user": user, "device": device, "limit": most}, Delivery, _READS)
 
 
-def list_parked(user: str | None = None, *, limit: int = 1_000) -> Query[Parked]:
-    """What waits aside, the newest first; of one user or of all."""
-    sql = """SELECT * FROM deliveries_parked WHERE :user IS NULL OR user = :user
-        ORDER BY position DESC, user, device LIMIT :limit"""
-    return Query(sql, {"user": user, "limit": limit}, Parked, _READS)
+def list_parked(
+    user: str | None = None,
+    device: str | None = None,
+    *,
+    limit: int = 1_000,
+    waiting: bool = False,
+) -> Query[Parked]:
+    """What is put aside, the newest first: of all, of one user or of one device.
+
+    With ``waiting`` only what nobody asked for again, and the oldest first.
+    """
+    order = "position, user, device" if waiting else "position DESC, user, device"
+    sql = f"""SELECT * FROM deliveries_parked
+        WHERE (:user IS NULL OR user = :user) AND (:device IS NULL OR device = :device)
+        {"AND requested IS NULL" if waiting else ""}
+        ORDER BY {order} LIMIT :limit"""
+    return Query(sql, {"user": user, "device": device, "limit": limit}, Parked, _READS)

@@ -36,7 +36,7 @@ DOES_IO = {
             "direct",
             "http_protocol",
         ),
-        *("hub", "recorder", "server", "websocket", "websocket_protocol"),
+        *("hub", "recorder", "replayer", "server", "websocket", "websocket_protocol"),
     },
 }
 """Modules of the lower packages that may touch clocks, loops, sockets or disks; no other may."""

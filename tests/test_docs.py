@@ -18,7 +18,7 @@ from api.settings import Settings
 from eventstore.codec import EVENT_TYPES
 from eventstore.events import Content
 from transport.doorkeeper import Refusal
-from transport.frames import ClientFrame, CloseCode, ServerFrame
+from transport.frames import ClientFrame, CloseCode, ServerFrame, frame_type
 
 DOCS = Path(__file__).parent.parent / "docs"
 PROTOCOL = (DOCS / "protocol.md").read_text()
@@ -34,7 +34,7 @@ def table_row(first_cell: str) -> str:
 @pytest.mark.parametrize("frame", [*get_args(ClientFrame), *get_args(ServerFrame)])
 def test_every_frame_and_field_is_documented(frame: type[attrs.AttrsInstance]) -> None:
     """A reader of protocol.md can write a client without reading our code."""
-    row = table_row(f"`{frame.__name__.lower()}`")
+    row = table_row(f"`{frame_type(frame)}`")
     missing = [f.name for f in attrs.fields(frame) if f"`{f.name}" not in row]
     assert not missing
 

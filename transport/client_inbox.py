@@ -100,7 +100,8 @@ class Inbox:
     def __aiter__(self) -> Inbox:
         """Begin a loop; what an earlier one left unfinished comes first."""
         item = self._intake.in_hand
-        if item is not None and self.store.load() == item.cursor:
+        again = isinstance(item, InboxEvent) and item.request is not None
+        if item is not None and not again and self.store.load() == item.cursor:
             self.done()
         self._intake.put_back()
         return self
@@ -161,6 +162,12 @@ class Inbox:
             self._intake.stored(self.store.settle(cursor))
             self._settled = cursor
             self._link.wake()
+        self._keep_returns()
+
+    def _keep_returns(self) -> None:
+        if self._intake.returns.unkept and not self.store.in_transaction:
+            self._session.keep_returns()
+            self._link.wake()
 
     async def _next(self) -> Item:
         while (item := self._intake.take()) is None:
@@ -195,6 +202,7 @@ class Inbox:
     async def _leave(self, running: asyncio.Task[None]) -> None:
         try:
             self._intake.stored(self.store.load())
+            self._keep_returns()
         finally:
             self._session.leave(self._link.clock())
             await _end(running)

@@ -40,13 +40,14 @@ from transport.frames import (
     Quality,
     Refresh,
     Refreshed,
+    Replayed,
     Reset,
     ServerFrame,
     Skipped,
     Welcome,
     Window,
 )
-from transport.inbox_event import parse_time
+from transport.inbox_event import InboxEvent, parse_time
 from transport.intake import Intake
 from transport.link_end import LinkEnd, stop_reason
 from transport.link_watch import LinkWatch
@@ -201,13 +202,18 @@ class ClientSession:
         False while it cannot be said: without a link, and until this link has brought the event.
         """
         event = self.intake.in_hand
-        assert event is not None
+        assert isinstance(event, InboxEvent)
         if self.intake.can_put_aside:
-            self._outgoing.append(Nack(event.cursor.position, reason[:REASON_CHARS_MAX]))
-        elif self.state is not State.LIVE:
+            self._outgoing.append(Nack(event.position, reason[:REASON_CHARS_MAX]))
+        elif self.state is not State.LIVE or event.request is not None:
             return False  # live without it: the server has parked it by itself
-        self.intake.finish()
+        self.intake.put_aside()
         return True
+
+    def keep_returns(self) -> None:
+        """What came again on request and was handled is durable: acknowledge it."""
+        self.intake.returns.keep()
+        self._outgoing += self.intake.returns.take_acks()
 
     def frames_to_send(self) -> list[ClientFrame]:
         """What to write now, in order; asking takes it."""
@@ -242,6 +248,9 @@ class ClientSession:
                 self.pending = max(0, self.pending - frame.count)
             case Reset():
                 self.intake.take_reset(frame)
+            case Replayed():
+                self.intake.take_replayed(frame)
+                self._outgoing += self.intake.returns.take_acks()
             case Ping():
                 self._on_ping(frame, now)
             case Refreshed():

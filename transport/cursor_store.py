@@ -26,6 +26,10 @@ class CursorStore(Protocol):
     def load(self) -> Cursor | None:
         """The cursor that would survive a crash now; None where nothing was stored yet."""
 
+    @property
+    def in_transaction(self) -> bool:
+        """Whether the application is amid a transaction: its newest effects may yet be undone."""
+
     def save(self, cursor: Cursor) -> None:
         """Write the cursor as part of whatever transaction the application is in; no commit."""
 
@@ -49,6 +53,11 @@ class MemoryCursorStore:
     def load(self) -> Cursor | None:
         """The last cursor saved in this process."""
         return self._cursor
+
+    @property
+    def in_transaction(self) -> bool:
+        """Never: memory has none."""
+        return False
 
     def save(self, cursor: Cursor) -> None:
         """Remember this cursor."""
@@ -83,6 +92,11 @@ class SqliteCursorStore:
             row = self._connection.execute(_LOAD, (self._name,)).fetchone()
             self._durable = None if row is None else Cursor.parse(row[0])
         return self._durable
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether the connection has an open transaction."""
+        return self._connection.in_transaction
 
     def save(self, cursor: Cursor) -> None:
         """Write the cursor; it counts when the application's transaction commits."""

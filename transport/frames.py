@@ -8,6 +8,7 @@ reply to send.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from enum import IntEnum
 from functools import lru_cache
@@ -114,7 +115,15 @@ class Refresh:
     token: str = field(repr=False)
 
 
-ClientFrame: TypeAlias = Hello | Ack | Nack | Pong | Refresh
+@frozen
+class ReplayAck:
+    """The application has handled these events, which came by ``replayed`` of this request."""
+
+    request: int
+    positions: tuple[int, ...]
+
+
+ClientFrame: TypeAlias = Hello | Ack | Nack | ReplayAck | Pong | Refresh
 
 # --- server -> client --------------------------------------------------------------------------
 
@@ -199,6 +208,18 @@ class Reset:
 
 
 @frozen
+class Replayed:
+    """Events that were put aside for this device, again, because somebody asked for it.
+
+    They lie below the client's cursor, which they do not move. ``request`` is where in the log
+    that was asked for: of one request each event is to be handled once, however often it comes.
+    """
+
+    request: int
+    events: tuple[dict[str, Any], ...]
+
+
+@frozen
 class Ping:
     """Are you there? ``cursor`` is the last event you may see, for noticing a gap when quiet."""
 
@@ -224,11 +245,17 @@ class Bye:
     retry_after_ms: int | None = None
 
 
-ServerFrame: TypeAlias = Welcome | Events | Live | Skipped | Reset | Ping | Refreshed | Error | Bye
+ServerFrame: TypeAlias = (
+    Welcome | Events | Live | Skipped | Reset | Replayed | Ping | Refreshed | Error | Bye
+)
 
 
-def _tag(cls: type[Any]) -> str:
-    return cls.__name__.lower()
+def frame_type(cls: type[Any]) -> str:
+    """The ``type`` by which a frame goes over the wire: ``ReplayAck`` is ``replay_ack``."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
+
+
+_TAGS = {cls: frame_type(cls) for cls in (*get_args(ClientFrame), *get_args(ServerFrame))}
 
 
 def _make_converter() -> Converter:
@@ -237,8 +264,8 @@ def _make_converter() -> Converter:
     converter.register_structure_hook(Cursor, _structure_cursor)
     for scalar in (str, int, float):
         converter.register_structure_hook(scalar, _strict)
-    configure_tagged_union(ClientFrame, converter, tag_name="type", tag_generator=_tag)
-    configure_tagged_union(ServerFrame, converter, tag_name="type", tag_generator=_tag)
+    configure_tagged_union(ClientFrame, converter, tag_name="type", tag_generator=frame_type)
+    configure_tagged_union(ServerFrame, converter, tag_name="type", tag_generator=frame_type)
     return converter
 
 
@@ -257,8 +284,8 @@ def _strict(value: Any, kind: type[Any]) -> Any:
 
 
 _CONVERTER = _make_converter()
-CLIENT_TYPES = frozenset(_tag(cls) for cls in get_args(ClientFrame))
-SERVER_TYPES = frozenset(_tag(cls) for cls in get_args(ServerFrame))
+CLIENT_TYPES = frozenset(_TAGS[cls] for cls in get_args(ClientFrame))
+SERVER_TYPES = frozenset(_TAGS[cls] for cls in get_args(ServerFrame))
 
 
 def decode_client_frame(text: bytes) -> ClientFrame:
@@ -311,8 +338,8 @@ def _structure(
 
 
 def encode_frame(frame: ClientFrame | ServerFrame) -> bytes:
-    """The frame as JSON text bytes; the server's ``events`` come from :func:`encode_events`."""
-    return orjson.dumps({"type": _tag(type(frame)), **_CONVERTER.unstructure(frame)})
+    """The frame as JSON text bytes; ``events`` are put together below."""
+    return orjson.dumps({"type": _TAGS[type(frame)], **_CONVERTER.unstructure(frame)})
 
 
 def encode_events(after: Cursor, cursor: Cursor, attempt: int, bodies: Sequence[bytes]) -> bytes:
@@ -323,3 +350,8 @@ def encode_events(after: Cursor, cursor: Cursor, attempt: int, bodies: Sequence[
         attempt,
         b",".join(bodies),
     )
+
+
+def encode_replayed(request: int, bodies: Sequence[bytes]) -> bytes:
+    """A ``replayed`` frame around events that are already JSON."""
+    return b'{"type":"replayed","request":%d,"events":[%b]}' % (request, b",".join(bodies))

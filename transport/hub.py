@@ -13,7 +13,7 @@ import logging
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from secrets import token_urlsafe
@@ -33,6 +33,7 @@ from transport.offline_queue import DEFAULT_QUEUE, QueueLimits
 from transport.opening import AckFloor, Opening, Standing, greeting, prepare_opening
 from transport.page import PAGE_BYTES_MAX, PAGE_EVENTS_MAX
 from transport.recorder import RECORDS_MAX, Recorder
+from transport.replayer import Replayer
 from transport.session import WINDOW, Session, State
 from transport.token_bucket import TokenBucket
 
@@ -115,6 +116,7 @@ class Hub:
         self._members: dict[Audience, dict[Connection, None]] = {}
         self._newest = Newest(log.head.position)
         self._listeners: dict[asyncio.Future[None], frozenset[str] | None] = {}
+        self._replayer = Replayer(log, self._drop)
         self._for_disk: deque[Connection] = deque()
         self._disk_wanted = asyncio.Event()
         self._shutting_down = False
@@ -192,11 +194,15 @@ class Hub:
         channel.send(greeting(opening, connection))
         for event in opening.records(connection.session.id, self._boot, address):
             self._recorder.record(connection.stream, event)
+        self._replayer.opened(connection, opening.replays)
         connection.advance(self._monotonic())
         return connection
 
     def _begin(self, device: tuple[str, str]) -> None:
-        """Count a device's sessions, for whoever is being prepared meanwhile; not for ever."""
+        """Count what makes a device's older standing void; its sessions, above all.
+
+        For whoever is being prepared meanwhile, and not for ever.
+        """
         self._begun[device] = self._begun.pop(device, 0) + 1
         if len(self._begun) > DEVICES_REMEMBERED:
             del self._begun[next(iter(self._begun))]
@@ -227,6 +233,18 @@ class Hub:
         if opening.skipped is not None:
             session.skip(opening.skipped, opening.trim(session.id))
         return session
+
+    def replay_requested(
+        self, user: str, device: str, request: int, positions: Iterable[int]
+    ) -> None:
+        """Parked events of a device are to be delivered again; to be told as it is committed.
+
+        A device that is away gets them with its next session.
+        """
+        if (connection := self._by_device.get((user, device))) is not None:
+            self._replayer.ask(connection, request, positions)
+        else:
+            self._begin((user, device))  # one that is just coming is judged again, with these
 
     # --- commits -------------------------------------------------------------------------------
 
@@ -319,6 +337,7 @@ class Hub:
             self._audiences.pop(connection.audience.inboxes, None)
 
     def _left(self, connection: Connection) -> None:
+        self._replayer.left(connection)
         self._leave_audience(connection)
         del self._by_device[connection.user, connection.device]
         self.doors.left(connection.user, connection.address)
@@ -349,6 +368,7 @@ class Hub:
             tasks.create_task(self._tick_forever(), name="malote hub ticker")
             tasks.create_task(self._pump_forever(), name="malote hub disk pump")
             tasks.create_task(self._recorder.run(), name="malote hub recorder")
+            tasks.create_task(self._replayer.run(), name="malote hub replayer")
 
     async def _tick_forever(self) -> None:
         # One coarse clock for all: a timer per connection costs more than looking at a number.
@@ -365,6 +385,7 @@ class Hub:
                     self._tick(connection, now, time_us)
                 except Exception:
                     self._drop(connection)  # as after a commit: one broken session is one session
+        self._replayer.tick()
 
     def _tick(self, connection: Connection, now: float, time_us: int) -> None:
         expires = connection.grant.expires_at_us

@@ -34,7 +34,11 @@ def _is(kind: type[_T], value: Any) -> _T:
 
 @frozen
 class InboxEvent:
-    """One recorded fact. ``cursor`` is what to store with its effect; ``data`` None: redacted."""
+    """One recorded fact. ``cursor`` is what to store with its effect; ``data`` None: redacted.
+
+    ``request`` is None, or: it was put aside for this device before, and somebody asked there in
+    the log for it to be delivered again. Its ``cursor`` is then where the application stands.
+    """
 
     position: int
     cursor: Cursor
@@ -44,6 +48,7 @@ class InboxEvent:
     inbox: str
     conversation: str | None
     data: dict[str, Any] | None
+    request: int | None = None
 
     @classmethod
     def from_wire(cls, wire: Mapping[str, Any]) -> InboxEvent:

@@ -11,6 +11,8 @@ Four cursors, in this order::
   ahead, or is of another history, raises :class:`~transport.frames.FrameError` and changes nothing.
 * A link that ends takes the buffer with it. Nothing is lost by that: it was not acknowledged. The
   item in hand stays in hand, and is not handed out again when it is delivered again.
+* What is delivered again on request (:mod:`transport.client_replays`) stands in the buffer with the
+  others, and carries the cursor before it: to have handled it moves none of the four.
 * Only a cursor that came over the present link is acknowledged on it; so never one of a history
   that a ``reset`` has ended. (While one is under way, the order of the four does not hold.)
 """
@@ -26,7 +28,8 @@ from attrs import evolve
 
 from eventstore.cursor import Cursor
 from transport.ack_plan import AckPlan
-from transport.frames import Events, FrameError, Reset, Skipped, Window
+from transport.client_replays import Returns
+from transport.frames import Events, FrameError, Replayed, Reset, Skipped, Window
 from transport.inbox_event import InboxEvent
 
 Item: TypeAlias = InboxEvent | Reset | Skipped
@@ -44,6 +47,7 @@ class Intake:
         self.in_hand: Item | None = None
         self._window = window
         self._buffer: deque[Item] = deque()
+        self.returns = Returns()
         self.forget_link()
 
     def forget_link(self) -> None:
@@ -52,6 +56,7 @@ class Intake:
         self.acks = AckPlan(self._window)
         self._reset_to: Cursor | None = None
         self._buffer.clear()
+        self.returns.forget_link()
 
     # --- what the server says ------------------------------------------------------------------
 
@@ -103,6 +108,21 @@ class Intake:
         self.acks.came(frame.cursor)
         self._advance(frame.cursor)
 
+    def take_replayed(self, frame: Replayed) -> None:
+        """Take events that were put aside before and come again on request."""
+        assert self.received is not None, "the welcome has said where we begin"
+        event = self._returned
+        in_hand = None if event is None else (event.request or 0, event.position)
+        new = self.returns.take(frame, in_hand)
+        self._check_room(len(new))
+        self._buffer.extend(evolve(event, cursor=self.received) for event in new)
+
+    @property
+    def _returned(self) -> InboxEvent | None:
+        """The event in hand, if it is one that came again on request."""
+        event = self.in_hand
+        return event if isinstance(event, InboxEvent) and event.request is not None else None
+
     def _advance(self, cursor: Cursor) -> None:
         assert self.received is not None
         if cursor.position > self.received.position:
@@ -140,14 +160,25 @@ class Intake:
 
     def finish(self) -> None:
         """The item in hand, if any, is handled."""
-        if self.in_hand is not None:
+        if (event := self._returned) is not None:
+            self.returns.finish(event)
+        elif self.in_hand is not None:
             self.finished = self.in_hand.cursor
-            self.in_hand = None
+        self.in_hand = None
 
     @property
     def can_put_aside(self) -> bool:
         """Whether this link has brought the event in hand, so that a ``nack`` may name it."""
+        if (event := self._returned) is not None:
+            return self.returns.brought(event)
         return self.in_hand is not None and self.acks.brought(self.in_hand.cursor)
+
+    def put_aside(self) -> None:
+        """The item in hand was left to the server's list of parked events."""
+        if (event := self._returned) is not None:
+            self.returns.put_aside(event)
+            self.in_hand = None
+        self.finish()
 
     def put_back(self) -> None:
         """The item in hand, if any, was not handled; it comes again, first."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from eventstore.cursor import Cursor
 from eventstore.events import ClientConnected, DeliveryAcknowledged, Event, QueueTrimmed
@@ -25,11 +25,13 @@ class Standing:
 
     Up to ``floor`` everything is settled: acknowledged, skipped, parked. ``told`` is where it goes
     on without a cursor, lower where it may not have heard of a skip; ``parked`` lies beyond.
+    ``replays`` maps parked events that are to be delivered again to the requests for it.
     """
 
     floor: int
     told: int
     parked: frozenset[int] = frozenset()
+    replays: Mapping[int, int] = field(factory=dict)
 
 
 AckFloor = Callable[[str, str], Awaitable[Standing | None]]
@@ -65,6 +67,11 @@ class Opening:
         """What lies up to here was recorded, or is by :meth:`records`."""
         floor = 0 if self.standing is None else self.standing.floor
         return max(floor, self.start.cursor.position)
+
+    @property
+    def replays(self) -> Mapping[int, int]:
+        """What the device is to get again on request: positions, and where that was asked for."""
+        return {} if self.standing is None else self.standing.replays
 
     def records(self, session: str, boot: str, address: str | None) -> list[Event]:
         """How the session begins: connected, and what became of the events before its start."""

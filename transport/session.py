@@ -16,6 +16,7 @@ and asked things (``window``, ``deadline``); what it wants sent and recorded lie
 * No ack in time, from a client that a ping proves alive: ``rewind`` goes back to the floor, and
   after the last attempt the oldest event is parked (:mod:`transport.patience`). What had been sent
   already may still be acknowledged, and is counted once, however often it is sent.
+* What was parked may be sent again on request, beside all this (:mod:`transport.replays`).
 * Illegal input raises :class:`~transport.frames.FrameError` and changes nothing.
 * An ``ack`` is recorded as a range, at most one a second (:mod:`transport.ack_ranges`). What waits
   is recorded at the deadline and at the end.
@@ -26,19 +27,22 @@ and the unusual cases (rewound, parked, settled before) are looked for by one te
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from enum import Enum, auto
 
 from eventstore.cursor import Cursor
 from eventstore.events import (
     ClientDisconnected,
     DeliveryParked,
+    DeliveryReplayAcknowledged,
+    DeliveryReplayed,
     DeliveryRetried,
     Event,
     HeartbeatAnswered,
     HeartbeatMissed,
     QueueTrimmed,
 )
+from eventstore.tail import Visible
 from transport.ack_ranges import AckRanges
 from transport.frames import (
     Ack,
@@ -51,13 +55,16 @@ from transport.frames import (
     Nack,
     Ping,
     Pong,
+    ReplayAck,
     Skipped,
     Window,
+    encode_replayed,
 )
 from transport.heartbeat import Beat, Pulse
 from transport.in_flight import InFlight
 from transport.page import Packet, Page
 from transport.patience import ATTEMPTS_MAX, NEVER, Patience, Step, ack_wait_s
+from transport.replays import Replays
 
 WINDOW = Window()
 REASON_CHARS_MAX = 200
@@ -86,7 +93,8 @@ def agree_window(asked: Window | None, own: Window = WINDOW) -> Window:
 class Session:
     """The delivery state of one connection; see the rules at the top of this file.
 
-    ``start`` is the cursor the client continues from, ``random`` returns numbers from 0 to 1. Up to
+    ``limit`` is the window agreed upon, ``replays`` what is to be sent again on request. ``start``
+    is the cursor the client continues from, ``random`` returns numbers from 0 to 1. Up to
     ``settled``, which may lie beyond ``start``, and at ``parked`` everything was recorded by
     earlier sessions of the device: it is sent again, and not counted again.
     """
@@ -94,7 +102,6 @@ class Session:
     __slots__ = (
         "_acks",
         "_in_flight",
-        "_limit",
         "_parked",
         "_patience",
         "_pulse",
@@ -106,6 +113,8 @@ class Session:
         "frames",
         "id",
         "last_sent",
+        "limit",
+        "replays",
         "state",
     )
 
@@ -125,7 +134,8 @@ class Session:
         self.floor = start
         self.last_sent = start
         self.close_code: int | None = None
-        self._limit = window
+        self.limit = window
+        self.replays: Replays | None = None  # none to get, as with most sessions
         self._pulse = Pulse(random, now)
         self._in_flight = InFlight()
         self._rewound: InFlight | None = None  # sent before a rewind, and not yet again
@@ -142,7 +152,7 @@ class Session:
     @property
     def window(self) -> tuple[int, int]:
         """How many events, and how many bytes of them, may still be delivered."""
-        held, limit = self._in_flight, self._limit
+        held, limit = self._in_flight, self.limit
         return limit.frames - held.events, limit.bytes - held.bytes
 
     @property
@@ -197,6 +207,8 @@ class Session:
                 self._answered(id_, now)
             case Nack(position, reason):
                 self._nack(position, reason, now)
+            case ReplayAck(request, positions):
+                self._replay_handled(request, positions)
             case Hello():
                 raise FrameError("hello is sent once")
             case _:
@@ -287,6 +299,9 @@ class Session:
             self.events.append(acknowledged)
 
     def _nack(self, position: int, reason: str, now: float) -> None:
+        if self.replays is not None and self.replays.put_aside(position):
+            self.events.append(DeliveryParked(self.id, position, reason[:REASON_CHARS_MAX]))
+            return
         if position <= self.floor.position or position in (self._parked or ()):
             return
         if self._sent_at(position) is None:
@@ -297,6 +312,12 @@ class Session:
         self._parked = (self._parked or set()) | {position}
         self.events.append(DeliveryParked(self.id, position, reason))
         self._settle(None, 0, now)
+
+    def _replay_handled(self, request: int, positions: Sequence[int]) -> None:
+        """What of it is not awaited changes nothing: an older session may have sent it."""
+        handled = self.replays.acknowledge(request, positions) if self.replays else ()
+        if handled:
+            self.events.append(DeliveryReplayAcknowledged(self.id, request, handled))
 
     def _answered(self, id_: int, now: float) -> None:
         rtt_ms = self._pulse.answer(id_, now)
@@ -314,7 +335,7 @@ class Session:
         """
         assert self.state is not _CLOSED
         assert page.after.position == self.last_sent.position, "pages follow without a gap"
-        held, limit, patience = self._in_flight, self._limit, self._patience
+        held, limit, patience = self._in_flight, self.limit, self._patience
         events, size = limit.frames - held.events, limit.bytes - held.bytes
         if page.events > events or page.bytes > size:
             fitting = page.fitting(events, size)
@@ -345,6 +366,15 @@ class Session:
         if self.state is State.CATCHING_UP:
             self.state = State.LIVE
             self.frames.append(Packet.of(Live(self.last_sent, time)))
+
+    def replay(self, request: int, events: Sequence[Visible]) -> None:
+        """Send parked events again, as was asked for at the position ``request``."""
+        assert self.replays is not None
+        assert self.state is State.LIVE, "what the client does not have yet goes first"
+        positions = tuple(event.position for event in events)
+        self.replays.sent(request, positions)
+        self.frames.append(Packet(encode_replayed(request, [event.body for event in events])))
+        self.events.append(DeliveryReplayed(self.id, request, positions))
 
     def rewind(self, reason: str) -> None:
         """Go back to the floor, so that all that is in flight is read and sent again."""

@@ -23,7 +23,7 @@ from api.operations import OPERATIONS
 from api.problems import PROBLEMS
 from api.routes import query
 from tests.api.serving import Place, chat, furnished, order, post, serving
-from transport.frames import ClientFrame, ServerFrame
+from transport.frames import ClientFrame, ServerFrame, frame_type
 
 STREAMS = {"/v1/events"}
 READ_OTHERWISE = {("GET", "/v1/events"), ("GET", "/readyz")}
@@ -190,7 +190,7 @@ def test_the_frames_are_all_in_the_asyncapi_document(client: TestClient) -> None
         from asyncapi3.models import AsyncAPI3
 
         AsyncAPI3.model_validate(document)
-    names = {cls.__name__.lower() for cls in (*get_args(ClientFrame), *get_args(ServerFrame))}
+    names = {frame_type(cls) for cls in (*get_args(ClientFrame), *get_args(ServerFrame))}
     assert set(document["components"]["messages"]) == names
     heard = document["operations"]["hear"]["messages"]
     assert len(heard) == len(get_args(ClientFrame))

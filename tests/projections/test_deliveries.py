@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from eventstore.events import (
     ClientConnected,
     DeliveryAcknowledged,
     DeliveryParked,
+    DeliveryReplayAcknowledged,
+    DeliveryReplayRequested,
     DeliveryRetried,
+    DeviceExpired,
     QueueTrimmed,
     ServerStopped,
 )
@@ -84,6 +89,69 @@ def test_an_event_is_parked_once_with_its_first_reason() -> None:
     assert ask(store, list_parked("bob")) == []
 
 
+def requested(*positions: int, **whose: str) -> Fact:
+    """Somebody asked for parked events again."""
+    return device(DeliveryReplayRequested(positions, "root"), **whose)
+
+
+def handled(*positions: int) -> Fact:
+    """The device handled what came again."""
+    return device(DeliveryReplayAcknowledged("t", 24, positions))
+
+
+def expired(until: int, count: int) -> Fact:
+    """The device stayed away."""
+    return device(DeviceExpired(datetime(2026, 11, 1, tzinfo=UTC), 0, until, count))
+
+
+PARKED = [device(DeliveryParked("s", position, "bad")) for position in (3, 7, 8)]
+
+
+def test_a_parked_event_is_listed_with_its_request_until_it_is_acknowledged() -> None:
+    """Then the device has handled it, and it counts so."""
+    asked = given(*PADDING, acked(9), *PARKED, requested(7, 8))
+    assert [(row.position, row.requested, row.session) for row in ask(asked, list_parked())] == [
+        (8, 25, "s"), (7, 25, "s"), (3, None, "s"),
+    ]  # fmt: skip
+    [row] = ask(asked, list_deliveries())
+    assert (row.parked, row.replaying, row.acknowledged) == (3, 2, 1)
+    assert the(asked, standing("ann", "phone")).replays == {7: 25, 8: 25}
+    [waiting] = ask(asked, list_parked("ann", "phone", waiting=True))
+    assert waiting.position == 3
+    done = given(*PADDING, acked(9), *PARKED, requested(7, 8), handled(7))
+    [row] = ask(done, list_deliveries())
+    assert (row.parked, row.replaying, row.acknowledged) == (2, 1, 2)
+
+
+def test_a_request_or_an_acknowledgement_of_what_is_not_parked_changes_nothing() -> None:
+    """Nor does one of another device, nor a second request for the same."""
+    plain = ask(given(*PADDING, acked(9), *PARKED), list_parked())
+    facts = requested(4, 2**63), requested(7, name="laptop"), handled(3, 8), handled(2**62)
+    assert ask(given(*PADDING, acked(9), *PARKED, *facts), list_parked()) == plain
+    twice = given(*PADDING, acked(9), *PARKED, requested(7), requested(7, 8))
+    assert the(twice, standing("ann", "phone")).replays == {7: 25, 8: 26}
+
+
+def test_what_is_put_aside_again_is_parked_again_with_its_new_reason() -> None:
+    """The request is over; there may be another."""
+    again = device(DeliveryParked("t", 7, "still bad"))
+    store = given(*PADDING, acked(9), *PARKED, requested(7), again)
+    [row] = [row for row in ask(store, list_parked()) if row.position == 7]
+    assert (row.session, row.reason, row.requested) == ("t", "still bad", None)
+
+
+def test_a_device_that_expired_has_nothing_waiting_until_it_connects() -> None:
+    """What was outstanding is skipped, what was under way again is parked; it is yet to be told."""
+    away = [*PADDING, acked(5), *PARKED, requested(3), expired(15, 4)]
+    [row] = ask(given(*away), list_deliveries())
+    assert (row.ack_floor, row.told, row.skipped, row.closed_until) == (15, 5, 4, 15)
+    assert (row.expired_at is None, row.parked, row.replaying) == (False, 3, 0)
+    back = given(*away, device(ClientConnected("t", "b", "resumed", 5)))
+    [row] = ask(back, list_deliveries())
+    assert (row.expired_at, row.closed_until) == (None, 15)
+    assert the(back, standing("ann", "phone")).closed_until == 15
+
+
 def test_what_the_rows_do_not_hold_yet_is_told_by_the_rest_of_the_stream() -> None:
     """Wherever the fold stands, its rows and the device's events after them give the same."""
     facts = [
@@ -92,10 +160,13 @@ def test_what_the_rows_do_not_hold_yet_is_told_by_the_rest_of_the_stream() -> No
         device(DeliveryParked("s", 7, "bad")), device(DeliveryParked("s", 12, "bad")),
         device(QueueTrimmed("s", 5, 9, 3, "queue_limit")), device(DeliveryRetried("s", 9, 2, "no")),
         acked(11), device(ClientConnected("t", "b", "resumed", 11)),
+        requested(7, 12), handled(12), device(DeliveryParked("t", 7, "again")), requested(7),
+        expired(15, 2), device(ClientConnected("u", "b", "resumed", 11)), requested(7),
     ]  # fmt: skip
     question, events = standing("ann", "phone"), Log(*facts).events
     [whole] = ask(given(*facts), question)
-    assert (whole.ack_floor, whole.told, whole.parked) == (11, 11, {12})
+    assert (whole.ack_floor, whole.told, whole.closed_until) == (15, 11, 15)
+    assert (whole.parked, whole.replays) == (frozenset(), {7: len(facts)})
     for folded in range(len(facts) + 1):
         rows = ask(given(*facts[:folded]), question)
         rest = [event for event in events[folded:] if event.stream == "client:ann/phone"]

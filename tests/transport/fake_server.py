@@ -101,6 +101,7 @@ class FakeServer:
         self.pongs: list[int] = []
         self.refreshed: list[str] = []
         self.put_aside: list[tuple[int, str]] = []
+        self.replay_acks: list[tuple[int, list[int]]] = []
         self.closed: list[int | None] = []
         self.origins: list[str | None] = []
         self.refuse: Callable[[Request], tuple[int, dict[str, str]] | None] = lambda _: None
@@ -215,6 +216,8 @@ class FakeServer:
                 await self._deliver(peer)
             case "nack":
                 self.put_aside.append((frame["position"], frame["reason"]))
+            case "replay_ack":
+                self.replay_acks.append((frame["request"], frame["positions"]))
             case "pong":
                 self.pongs.append(frame["id"])
             case "refresh":
