@@ -1,17 +1,19 @@
 // The inbox: the list and the open conversation under the top bar, and what keys do.
 
 import { useCallback, useMemo, useRef, useState } from "react";
-import type { InboxState, InboxStore } from "../model";
+import type { InboxReader, InboxState, InboxStore } from "../model";
 import { ConversationList } from "./ConversationList";
 import { FirstRun } from "./FirstRun";
-import { useLasting, useMedia, useNow } from "./hooks";
+import { useInbox, useLasting, useMedia, useNow } from "./hooks";
 import { Listed, Notices, SearchTold } from "./List";
 import { OpenConversation } from "./OpenConversation";
 import { go, useRoute } from "./route";
 import { Shortcuts } from "./Shortcuts";
 import { useSync } from "./SyncButton";
+import { Timeline } from "./Timeline";
 import { TopBar } from "./TopBar";
 import { useMe } from "./useMe";
+import { usePast } from "./usePast";
 import { type SearchState, useSearch } from "./useSearch";
 import { useShortcuts } from "./useShortcuts";
 import type { Language } from "./words";
@@ -35,7 +37,7 @@ export function Inbox({
   const now = useNow(CLOCK_MS);
   const narrow = useMedia("(max-width: 599px)");
   const wide = useMedia("(min-width: 900px)");
-  const { c: open } = useRoute();
+  const { c: open, at } = useRoute();
   const [inbox, setInbox] = useState<string | null>(null);
   const [typed, setTyped] = useState("");
   const [details, setDetails] = useState(false);
@@ -43,8 +45,16 @@ export function Inbox({
   const searchBox = useRef<HTMLInputElement>(null);
   const sync = useSync(store);
   const me = useMe(store, state.user, state.connection.status === "live");
-  const search = useSearch(store, typed, inbox);
-  const ids = useShownIds(store, state, inbox, search);
+  const past = usePast(store, at);
+  const inPast = past.inbox !== null;
+  const reader = past.inbox ?? store;
+  const seen = useInbox(reader);
+  const token = store.getToken();
+  const asOf = past.inbox?.position ?? null;
+  const search = useSearch(typed, { reader, token, inbox, asOf });
+  const ids = useShownIds(reader, seen.conversations, inbox, search);
+  const [timeline, setTimeline] = useState(at !== null);
+  const isAuditor = me?.role === "auditor" || me?.role === "admin";
   const walk = useWalk(ids);
 
   const onRead = useCallback(
@@ -64,6 +74,10 @@ export function Inbox({
       document.querySelector<HTMLElement>(".list")?.focus();
     }
   };
+  const toggleTimeline = () => {
+    setTimeline((shown) => !shown);
+    go({ at: null });
+  };
   const openActive = () => {
     if (walk.active !== null) openRow(walk.active);
   };
@@ -75,15 +89,18 @@ export function Inbox({
     "/": () => searchBox.current?.focus(),
     s: sync.run,
     d: () => setDetails((shown) => !shown),
+    t: () => isAuditor && toggleTimeline(),
     "?": () => setHelp(true),
   });
 
   const dimmed = useLasting(state.connection.downSince !== null, DIM_AFTER_MS);
   const empty = state.phase === "ready" && state.complete && state.conversations.length === 0;
-  const first = empty && me !== null ? <FirstRun store={store} me={me} /> : null;
+  const filtered = inbox !== null || search.ids !== null;
+  const emptyText = filtered ? words.nothingInInbox : inPast ? words.nothingYet : null;
+  const first = empty && !inPast && me !== null ? <FirstRun store={store} me={me} /> : null;
   const classes = ["columns", open === null ? "" : "columns-open", dimmed ? "dimmed" : ""];
   return (
-    <div className="app">
+    <div className={inPast ? "app past" : "app"}>
       <TopBar
         store={store}
         state={state}
@@ -96,17 +113,22 @@ export function Inbox({
         sync={sync}
         language={language}
         onLanguage={onLanguage}
+        timeline={timeline}
+        onTimeline={isAuditor ? toggleTimeline : null}
         onShortcuts={() => setHelp(true)}
       />
+      {timeline && isAuditor && token !== null ? (
+        <Timeline token={token} past={past} onClose={toggleTimeline} />
+      ) : null}
       <main className={classes.join(" ").trim()}>
         <nav className="side" aria-label={words.conversations}>
-          <Notices store={store} state={state} onLoad={sync.run} />
+          {inPast ? null : <Notices store={store} state={state} onLoad={sync.run} />}
           <SearchTold search={search} typed={typed} />
-          <Listed state={state} filtered={inbox !== null || search.ids !== null} count={ids.length}>
+          <Listed state={seen} empty={emptyText} count={ids.length}>
             <ConversationList
-              inbox={store}
+              inbox={reader}
               ids={ids}
-              complete={state.complete || search.ids !== null}
+              complete={seen.complete || search.ids !== null}
               open={open}
               active={walk.active}
               now={now}
@@ -120,11 +142,11 @@ export function Inbox({
           first
         ) : (
           <OpenConversation
-            key={open}
-            inbox={store}
+            key={`${open} ${asOf}`}
+            inbox={reader}
             id={open}
             found={open === null ? undefined : search.found.get(open)}
-            onRead={me?.may.includes("read") ? onRead : null}
+            onRead={me?.may.includes("read") && !inPast ? onRead : null}
             now={now}
             details={details}
             onDetails={setDetails}
@@ -144,16 +166,16 @@ export function Inbox({
 
 /** The ids to list: what was found, else the list itself, narrowed to one inbox. */
 function useShownIds(
-  store: InboxStore,
-  state: InboxState,
+  reader: InboxReader,
+  conversations: readonly string[],
   inbox: string | null,
   search: SearchState,
 ): readonly string[] {
   return useMemo(() => {
     if (search.ids !== null) return search.ids;
-    if (inbox === null) return state.conversations;
-    return state.conversations.filter((id) => store.getConversation(id)?.inbox === inbox);
-  }, [store, state.conversations, inbox, search.ids]);
+    if (inbox === null) return conversations;
+    return conversations.filter((id) => reader.getConversation(id)?.inbox === inbox);
+  }, [reader, conversations, inbox, search.ids]);
 }
 
 /** The row that keys act on, and how it moves. */

@@ -13,12 +13,13 @@ const SKELETON_AFTER_MS = 150;
 /** The list, or why there is none. */
 export function Listed({
   state,
-  filtered,
+  empty,
   count,
   children,
 }: {
-  readonly state: InboxState;
-  readonly filtered: boolean;
+  readonly state: Pick<InboxState, "phase" | "problem">;
+  /** What an empty list says; null: nothing, something else says it. */
+  readonly empty: string | null;
   readonly count: number;
   readonly children: ReactNode;
 }) {
@@ -35,7 +36,7 @@ export function Listed({
   }
   if (count > 0) return children;
   if (state.phase === "ready") {
-    return filtered ? <p className="empty meta">{words.nothingInInbox}</p> : null;
+    return empty === null ? null : <p className="empty meta">{empty}</p>;
   }
   return waiting ? <Skeleton label={words.loading} /> : null;
 }

@@ -5,7 +5,7 @@ import type { Conversation, InboxReader } from "../model";
 import { Avatar } from "./Avatar";
 import { nameOf, phoneOf } from "./contact";
 import { Details } from "./Details";
-import { useConversation } from "./hooks";
+import { useConversation, useMessages } from "./hooks";
 import { BackIcon, DetailsIcon } from "./icons";
 import { MessagePane, type OnRead } from "./MessagePane";
 import { go } from "./route";
@@ -34,6 +34,7 @@ export function OpenConversation({
 }) {
   const words = useWords();
   const conversation = useConversation(inbox, id ?? "") ?? found?.row;
+  const { problem } = useMessages(inbox, id ?? "");
   const hit = useLastHit(found);
   useEffect(() => {
     if (id !== null && conversation === undefined) void inbox.openConversation(id);
@@ -41,7 +42,11 @@ export function OpenConversation({
   if (conversation === undefined) {
     return (
       <section className="pane" aria-label={words.chooseConversation}>
-        {empty ?? <div className="empty meta">{id === null ? <Choose /> : null}</div>}
+        {empty ?? (
+          <div className="empty meta">
+            {id === null ? <Choose /> : problem && <p>{words.notHere}</p>}
+          </div>
+        )}
       </section>
     );
   }

@@ -10,6 +10,7 @@ const KEYS = [
   ["/", "search"],
   ["s", "sync"],
   ["d", "details"],
+  ["t", "timeline"],
   ["?", "help"],
 ] as const;
 

@@ -1,17 +1,19 @@
 import type { ConnectionState } from "../model";
 import { useWords } from "./words";
 
-const WIDTH = 272;
-const HEIGHT = 40;
 const SPAN_MS = 5 * 60_000;
 
 /** The round trips of the last five minutes; time runs to the right edge, which is now. */
 export function Sparkline({
   history,
   now,
+  width = 272,
+  height = 40,
 }: {
   readonly history: ConnectionState["rttHistory"];
   readonly now: number;
+  readonly width?: number;
+  readonly height?: number;
 }) {
   const words = useWords();
   const seen = history.filter(({ at }) => now - at <= SPAN_MS);
@@ -20,8 +22,8 @@ export function Sparkline({
   const high = Math.max(...values);
   const scale = Math.max(high, 50);
   const points = seen.map(({ at, rttMs }) => ({
-    x: Math.max(2, WIDTH - 4 - ((now - at) / SPAN_MS) * (WIDTH - 8)),
-    y: HEIGHT - 4 - (rttMs / scale) * (HEIGHT - 8),
+    x: Math.max(2, width - 4 - ((now - at) / SPAN_MS) * (width - 8)),
+    y: height - 4 - (rttMs / scale) * (height - 8),
   }));
   const last = points.at(-1);
   return (
@@ -29,9 +31,9 @@ export function Sparkline({
       className="sparkline"
       role="img"
       aria-label={words.rttChart(words.ms(Math.min(...values)), words.ms(high))}
-      viewBox={`0 0 ${WIDTH} ${HEIGHT}`}
+      viewBox={`0 0 ${width} ${height}`}
     >
-      <path className="sparkline-base" d={`M0 ${HEIGHT - 2}H${WIDTH}`} />
+      <path className="sparkline-base" d={`M0 ${height - 2}H${width}`} />
       <polyline points={points.map(({ x, y }) => `${x.toFixed(1)},${y.toFixed(1)}`).join(" ")} />
       {last === undefined ? null : <circle cx={last.x} cy={last.y} r="2.5" />}
     </svg>

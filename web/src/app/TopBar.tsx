@@ -2,7 +2,7 @@ import type { Ref } from "react";
 import type { InboxState, InboxStore } from "../model";
 import { Cable } from "./Cable";
 import { ConnectionPill } from "./ConnectionPill";
-import { CloseIcon, Mark, PersonIcon, SearchIcon } from "./icons";
+import { CloseIcon, HistoryIcon, Mark, PersonIcon, SearchIcon } from "./icons";
 import { SyncButton, type useSync } from "./SyncButton";
 import type { Me } from "./server";
 import { full } from "./times";
@@ -20,6 +20,9 @@ export interface TopBarProps {
   readonly sync: ReturnType<typeof useSync>;
   readonly language: Language;
   readonly onLanguage: (language: Language) => void;
+  /** Whether the timeline is shown, and how to show or hide it; null for who is no auditor. */
+  readonly timeline: boolean;
+  readonly onTimeline: (() => void) | null;
   readonly onShortcuts: () => void;
 }
 
@@ -34,11 +37,29 @@ export function TopBar(props: TopBarProps) {
       <SearchField {...props} />
       <span className="top-space" />
       {me?.may.includes("pull_cable") ? <Cable store={store} /> : null}
+      <TimelineButton {...props} />
       <SyncButton syncing={state.syncing} sync={props.sync} />
       <ConnectionPill store={store} connection={state.connection} leader={state.leader} />
       <UserMenu {...props} />
       <CatchingUpLine state={state} />
     </header>
+  );
+}
+
+function TimelineButton({ timeline, onTimeline }: TopBarProps) {
+  const words = useWords();
+  if (onTimeline === null) return null;
+  return (
+    <button
+      type="button"
+      className="icon-button"
+      aria-label={words.timeline}
+      aria-pressed={timeline}
+      title={words.timeline}
+      onClick={onTimeline}
+    >
+      <HistoryIcon />
+    </button>
   );
 }
 

@@ -62,6 +62,17 @@ export const PersonIcon = (props: IconProps) => (
     <path d="M3.75 16.5c.9-3 3.3-4.5 6.25-4.5s5.35 1.5 6.25 4.5" />
   </Svg>
 );
+export const HistoryIcon = (props: IconProps) => (
+  <Svg {...props}>
+    <path d="M4 10a6.25 6.25 0 1 0 2-4.6L4 7.25M4 3.5v3.75h3.75M10 6.75V10l2.25 1.5" />
+  </Svg>
+);
+export const SealIcon = (props: IconProps) => (
+  <Svg {...props}>
+    <circle cx="10" cy="8" r="5" />
+    <path d="m7.75 8 1.5 1.5 3-3M7 12.5 6 17.5l4-2 4 2-1-5" />
+  </Svg>
+);
 export const CableIcon = (props: IconProps) => (
   <Svg {...props}>
     <path d="M6 3v4M10 3v4M4.5 7h7v2.5a3.5 3.5 0 0 1-7 0V7ZM8 13v1.5A2.5 2.5 0 0 0 10.5 17h2a2.5 2.5 0 0 0 2.5-2.5V11" />

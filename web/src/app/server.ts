@@ -26,7 +26,7 @@ interface Options {
 }
 
 /** The answer's JSON. Throws `ProblemError`, and the signal's reason once aborted. */
-async function ask<T>(token: string, path: string, options: Options = {}): Promise<T> {
+export async function ask<T>(token: string, path: string, options: Options = {}): Promise<T> {
   const { method = "GET", signal } = options;
   let answer: Response;
   try {
@@ -56,9 +56,12 @@ export async function search(
   token: string,
   q: string,
   inbox: string | null,
+  asOf: number | null,
   signal: AbortSignal,
 ): Promise<readonly Found[]> {
-  const query = new URLSearchParams({ q, ...(inbox === null ? {} : { inbox }) });
+  const query = new URLSearchParams({ q });
+  if (inbox !== null) query.set("inbox", inbox);
+  if (asOf !== null) query.set("as_of", String(asOf));
   const answer = await ask<{ conversations: Found[] }>(token, `/v1/conversations?${query}`, {
     signal,
   });

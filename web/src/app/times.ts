@@ -28,6 +28,14 @@ export const clockWithSeconds = (locale: string, time: string | number): string 
 export const full = (locale: string, time: string | number): string =>
   format(locale, "full", { dateStyle: "long", timeStyle: "medium" }).format(new Date(time));
 
+/** A moment to the second, with its date unless it is today's. */
+export function moment(words: Words, time: string | number): string {
+  const at = new Date(time);
+  const { locale } = words;
+  if (startOfDay(at.getTime()) === startOfDay(Date.now())) return clockWithSeconds(locale, time);
+  return format(locale, "moment", { dateStyle: "short", timeStyle: "medium" }).format(at);
+}
+
 const startOfDay = (at: number) => new Date(at).setHours(0, 0, 0, 0);
 
 /** Whole days between the days of two moments; 0 is the same day. */

@@ -1,5 +1,5 @@
 import { useEffect, useState } from "react";
-import type { Conversation, InboxStore, Problem } from "../model";
+import type { Conversation, InboxReader, Problem } from "../model";
 import { ProblemError, UNREACHABLE } from "../model";
 import { type Found, search } from "./server";
 
@@ -30,8 +30,16 @@ const NOTHING: SearchState = {
   problem: null,
 };
 
+export interface Where {
+  readonly reader: InboxReader;
+  readonly token: string | null;
+  readonly inbox: string | null;
+  /** The position as of which is searched; null: now. */
+  readonly asOf: number | null;
+}
+
 /** Asks the server once typing pauses; without it, looks through what is here. */
-export function useSearch(store: InboxStore, typed: string, inbox: string | null): SearchState {
+export function useSearch(typed: string, { reader, token, inbox, asOf }: Where): SearchState {
   const q = typed.trim();
   const [state, setState] = useState(NOTHING);
   useEffect(() => {
@@ -42,14 +50,14 @@ export function useSearch(store: InboxStore, typed: string, inbox: string | null
     setState((before) => ({ ...before, running: true }));
     const stop = new AbortController();
     const timer = setTimeout(
-      () => void look(store, q, inbox, stop.signal).then(setState, ignore),
+      () => void look(q, { reader, token, inbox, asOf }, stop.signal).then(setState, ignore),
       PAUSE_MS,
     );
     return () => {
       clearTimeout(timer);
       stop.abort();
     };
-  }, [store, q, inbox]);
+  }, [reader, token, q, inbox, asOf]);
   return q === "" ? NOTHING : state;
 }
 
@@ -59,17 +67,16 @@ function ignore(reason: unknown): void {
 }
 
 async function look(
-  store: InboxStore,
   q: string,
-  inbox: string | null,
+  { reader, token, inbox, asOf }: Where,
   signal: AbortSignal,
 ): Promise<SearchState> {
   try {
-    return found(await search(store.getToken() ?? "", q, inbox, signal));
+    return found(await search(token ?? "", q, inbox, asOf, signal));
   } catch (trouble) {
     if (!(trouble instanceof ProblemError)) throw trouble;
     const local = trouble.problem.type === UNREACHABLE;
-    const rows = local ? held(store, q, inbox) : [];
+    const rows = local ? held(reader, q, inbox) : [];
     return { ...found(rows), local, problem: local ? null : trouble.problem };
   }
 }
@@ -84,11 +91,11 @@ function found(rows: readonly (Found | Conversation)[]): SearchState {
 }
 
 /** The conversations in this browser whose name or last message has all the words. */
-function held(store: InboxStore, q: string, inbox: string | null): Conversation[] {
+function held(reader: InboxReader, q: string, inbox: string | null): Conversation[] {
   const words = plain(q).split(/\s+/);
-  return store
+  return reader
     .getSnapshot()
-    .conversations.map((id) => store.getConversation(id))
+    .conversations.map((id) => reader.getConversation(id))
     .filter((row) => row !== undefined)
     .filter((row) => {
       const { name, phone, username } = row.contact;

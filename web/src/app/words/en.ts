@@ -197,6 +197,37 @@ export const en = {
   animated: "animated",
   data: "Data",
 
+  // the past, for auditors
+  timeline: "Timeline",
+  timelineHelp: "Move the handle to see the inbox as it was.",
+  lookingAt: (time: string, position: string) => `You are looking at ${time}, position ${position}`,
+  backToNow: "Back to now",
+  nowLabel: "Now",
+  scrubber: "Moment",
+  span: "Time shown",
+  spans: { hour: "Last hour", day: "Last day", week: "Last 7 days" },
+  throughput: (total: number, from: string, to: string) =>
+    `${messages(total)} from ${from} to ${to}`,
+  messageBefore: "Before the last message",
+  messageAfter: "To the next message",
+  nothingYet: "Nothing had arrived yet",
+  notHere: "This conversation is not here at this moment",
+  signed: "Signed history",
+  signedUpTo: (position: string, age: string) => `Signed to ${position} · ${age}`,
+  notSigned: "Not signed yet",
+  ago: (seconds: number) =>
+    seconds < 90 ? `${n(seconds)} s ago` : `${n(Math.round(seconds / 60))} min ago`,
+  signatureGood: "The signature was checked in this browser and is that of the key below.",
+  signatureBad: "The signature is not that of the key below",
+  signatureUnchecked: "This browser cannot check the signature. malote verify can.",
+  signedHelp:
+    "Keep it where the log is not: malote verify --checkpoint FILE proves later that nothing up to here was changed.",
+  saveCheckpoint: "Save the checkpoint",
+  position: "Position",
+  time: "Time",
+  key: "Key",
+  hash: "Hash",
+
   // the demo
   pullCable: "Pull the cable",
   cablePulled: (seconds: number) => `Cable pulled · ${n(seconds)} s`,
@@ -213,6 +244,7 @@ export const en = {
     search: "Search",
     sync: "Sync",
     details: "Details",
+    timeline: "Timeline, for auditors",
     help: "This list",
   },
   menu: "Menu",
