@@ -14,6 +14,7 @@ from pathlib import Path
 from secrets import token_bytes
 from typing import Any, TypeAlias, get_args
 
+from api import parked
 from api.erasure import erase
 from api.house import Records
 from api.keyring import InboxKeys, InboxSecret, Token
@@ -233,6 +234,22 @@ async def redact(records: Records, *, position: int, reason: str, by: str) -> An
     }
 
 
+async def list_parked_events(records: Records, *, user: str | None = None) -> list[Answer]:
+    """What is put aside for all devices, or one user's, the newest first."""
+    shown = await parked.devices(records, user=user, limit=parked.DEVICES_MAX)
+    return [event for row in shown["deliveries"] for event in row["events"]]
+
+
+async def replay_parked_events(
+    records: Records, *, user: str, device: str, positions: Sequence[int] | None = None, by: str
+) -> Answer:
+    """Ask that parked events of a device be delivered again: these, or all."""
+    try:
+        return await parked.request_replay(records, (user, device), positions, by=by)
+    except parked.NoSuchDevice:
+        raise ActionRefused(f"{user} has no device {device}") from None
+
+
 Action: TypeAlias = Callable[..., Awaitable[Any]]
 
 ACTIONS: Mapping[str, Action] = {
@@ -250,6 +267,8 @@ ACTIONS: Mapping[str, Action] = {
         checkpoint,
         signing_key,
         redact,
+        list_parked_events,
+        replay_parked_events,
     )
 }
 

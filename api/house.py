@@ -63,6 +63,8 @@ class Records:
     projector: Projector
     keyring: Keyring
     signer: Signer
+    asking: asyncio.Lock = field(factory=asyncio.Lock)
+    """Held from looking at what is parked to asking for it."""
 
     async def record(self, *drafts: Draft) -> list[Receipt]:
         """Append, and wait until the projections show it: read your own writes.

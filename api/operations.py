@@ -42,6 +42,7 @@ from projections.deliveries import Delivery, Parked
 from projections.ledger import Account
 from projections.messages import Message
 from projections.metrics import Minute
+from transport.replays import REPLAYS_MAX
 
 POSITION: Schema = {"type": "integer", "minimum": 0, "maximum": 2**63 - 1}
 COUNT: Schema = {"type": "integer", "minimum": 0}
@@ -156,6 +157,22 @@ def _deliveries(schemas: Schemas) -> Schema:
     )
 
 
+def _devices(schemas: Schemas) -> Schema:
+    events = {"type": "array", "items": schemas.of(Parked, whole=True)}
+    each = {
+        "allOf": [schemas.of(Delivery, whole=True)],
+        "properties": {"events": events},
+        "required": ["events"],
+    }
+    return object_of({"deliveries": {"type": "array", "items": each}, "cursor": CURSOR})
+
+
+_SOME_POSITIONS: Schema = {
+    "type": "array",
+    "minItems": 1,
+    "maxItems": REPLAYS_MAX,
+    "items": {**POSITION, "minimum": 1},
+}
 _INBOX = object_of({"id": TEXT, "provider": TEXT, "webhook_path": TEXT})
 _ME = object_of(
     {
@@ -295,6 +312,24 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
             }
         ),
         problems=(BAD_REQUEST, BODY_TOO_LARGE, *_LOG),
+    ),
+    ("GET", "/v1/deliveries"): Operation(
+        _devices,
+        parameters={"device": DEVICE, "after": DEVICE, "limit": limit(DEVICES_MAX)},
+        problems=(BAD_REQUEST,),
+    ),
+    ("POST", "/v1/deliveries/{device}/replay"): Operation(
+        plain(
+            object_of(
+                {
+                    "request": {"anyOf": [POSITION, {"type": "null"}]},
+                    "positions": {"type": "array", "items": POSITION},
+                    "left": COUNT,
+                }
+            )
+        ),
+        body=object_of({"user": NAME, "positions": _SOME_POSITIONS}, ["user"]),
+        problems=(BAD_REQUEST, NOT_FOUND, BODY_TOO_LARGE, OVERLOADED, *_LOG),
     ),
     ("GET", "/v1/metrics/history"): Operation(
         rows("minutes", Minute),

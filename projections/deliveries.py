@@ -9,7 +9,7 @@ A parked event stays in the list until its device has handled it after all: from
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import orjson
 from attrs import evolve, field, frozen
@@ -97,7 +97,11 @@ _STEPS = {
 }
 
 
-def device_of(stream: str) -> tuple[str, str] | None:
+Device: TypeAlias = tuple[str, str]
+"""User, and the name of one of their devices."""
+
+
+def device_of(stream: str) -> Device | None:
     """User and device of a ``client:<user>/<device>`` stream; None for any other."""
     kind, _, name = stream.partition(":")
     user, slash, device = name.partition("/")
@@ -317,31 +321,45 @@ def _number(values: Values, column: str) -> int:
 
 
 def list_deliveries(
-    user: str | None = None, device: str | None = None, *, limit: int | None = None
+    user: str | None = None,
+    device: Device | None = None,
+    *,
+    after: Device = ("", ""),
+    limit: int = 1_000,
 ) -> Query[Delivery]:
-    """Devices, in order of user and device: all, one user's, or one."""
-    sql = """SELECT deliveries.*, count(position), count(requested)
+    """Devices, in order of user and device: all, one user's, or one.
+
+    ``after`` is the last one of the page before.
+    """
+    sql = f"""SELECT deliveries.*, count(position), count(requested)
         FROM deliveries LEFT JOIN deliveries_parked USING (user, device)
-        WHERE (:user IS NULL OR user = :user) AND (:device IS NULL OR device = :device)
+        WHERE (user, device) > (:after_user, :after_device) AND (:of IS NULL OR user = :of)
+            {"" if device is None else "AND user = :user AND device = :device"}
         GROUP BY user, device ORDER BY user, device LIMIT :limit"""
-    most = -1 if limit is None else limit
-    return Query(sql, {"user": user, "device": device, "limit": most}, Delivery, _READS)
+    one, name = device or (None, None)
+    values: Values = {"of": user, "user": one, "device": name, "limit": limit}
+    last = {"after_user": after[0], "after_device": after[1]}
+    return Query(sql, {**values, **last}, Delivery, _READS)
 
 
 def list_parked(
-    user: str | None = None,
-    device: str | None = None,
+    devices: Collection[Device] | None = None,
     *,
+    positions: Collection[int] | None = None,
     limit: int = 1_000,
     waiting: bool = False,
 ) -> Query[Parked]:
-    """What is put aside, the newest first: of all, of one user or of one device.
+    """What is put aside, the newest first: for all, or for these devices; of all positions, or few.
 
     With ``waiting`` only what nobody asked for again, and the oldest first.
     """
+    whose = "SELECT value ->> 0, value ->> 1 FROM json_each(:devices)"
     order = "position, user, device" if waiting else "position DESC, user, device"
     sql = f"""SELECT * FROM deliveries_parked
-        WHERE (:user IS NULL OR user = :user) AND (:device IS NULL OR device = :device)
+        WHERE {"1" if devices is None else f"(user, device) IN ({whose})"}
+        {"" if positions is None else "AND position IN (SELECT value FROM json_each(:positions))"}
         {"AND requested IS NULL" if waiting else ""}
         ORDER BY {order} LIMIT :limit"""
-    return Query(sql, {"user": user, "device": device, "limit": limit}, Parked, _READS)
+    named = orjson.dumps(list(devices or ())).decode()
+    few = orjson.dumps(list(positions or ())).decode()
+    return Query(sql, {"devices": named, "positions": few, "limit": limit}, Parked, _READS)

@@ -7,6 +7,7 @@ import click
 from api import logs
 from api.commands.backup import backup, restore
 from api.commands.checkpoint import checkpoint
+from api.commands.deliveries import deliveries
 from api.commands.demo import demo
 from api.commands.doctor import doctor
 from api.commands.export import export, import_
@@ -33,6 +34,7 @@ COMMANDS: tuple[click.Command, ...] = (
     tail,
     replay,
     sync,
+    deliveries,
     trace,
     verify,
     checkpoint,

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from api.auth import Principal
 from api.erasure import erase
 from api.house import House
-from api.problems import BAD_REQUEST, BODY_TOO_LARGE, NOT_FOUND, Problem
+from api.problems import BAD_REQUEST, NOT_FOUND, Problem
 from api.routes import query
 from eventstore.erasure import CannotErase
 from projections.checkpoints import list_checkpoints
@@ -66,15 +66,7 @@ async def post_redact(request: Request, principal: Principal) -> Response:
 
 
 async def _redaction(request: Request) -> tuple[int, str]:
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > REDACTION_BYTES_MAX:
-            raise Problem(BODY_TOO_LARGE, headers={"Connection": "close"})
-    try:
-        given = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        raise Problem(BAD_REQUEST, "the body is not JSON") from None
+    given = await query.json_body(request, REDACTION_BYTES_MAX)
     match given:
         case {"position": int(position), "reason": str(reason)} if len(given) == 2:
             if type(position) is int and 0 < position < 2**63:

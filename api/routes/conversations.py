@@ -18,7 +18,7 @@ from starlette.responses import Response
 
 from api.auth import Principal
 from api.house import House
-from api.problems import BAD_REQUEST, BODY_TOO_LARGE, NOT_FOUND, Problem
+from api.problems import BAD_REQUEST, NOT_FOUND, Problem
 from api.routes import query
 from eventstore.draft import Draft, idempotency_key
 from eventstore.events import ConversationRead
@@ -121,15 +121,7 @@ async def post_read(request: Request, principal: Principal) -> Response:
 
 
 async def _position_read(request: Request, log: EventLog) -> int:
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > READ_BYTES_MAX:
-            raise Problem(BODY_TOO_LARGE, headers={"Connection": "close"})
-    try:
-        given = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        raise Problem(BAD_REQUEST, "the body is not JSON") from None
+    given = await query.json_body(request, READ_BYTES_MAX)
     position = given.get("position") if isinstance(given, dict) and len(given) == 1 else None
     if type(position) is not int or not 0 < position <= log.head.position:
         raise Problem(BAD_REQUEST, 'the body is {"position": …}, a position in the log')

@@ -66,7 +66,7 @@ async def get_deliveries(request: Request, _: Principal) -> Response:
     house: House = request.state.house
     given = query.parameters(request, limit=query.page_limit(DEVICES_MAX))
     limit = given.get("limit", DEVICES_MAX)
-    devices = await house.projector.fetch(list_deliveries())
+    devices = await house.projector.fetch(list_deliveries(limit=limit))
     parked = await house.projector.fetch(list_parked(limit=limit))
     return _json(
         {

@@ -9,7 +9,6 @@ from starlette.responses import Response
 from api.auth import Principal
 from api.routes import query
 from api.routes.conversations import answered, moment
-from projections.deliveries import device_of
 from projections.ledger import list_accounts
 from projections.projection import to_json
 
@@ -24,8 +23,8 @@ async def get_ledger(request: Request, _: Principal) -> Response:
     """
     given = query.parameters(
         request,
-        device=_device,
-        after=_device,
+        device=query.device,
+        after=query.device,
         limit=query.page_limit(ACCOUNTS_MAX),
         as_of=moment,
     )
@@ -37,9 +36,3 @@ async def get_ledger(request: Request, _: Principal) -> Response:
     answer = await answered(request, given, asked)
     body = {"accounts": [to_json(row) for row in answer.rows], "cursor": str(answer.cursor)}
     return Response(orjson.dumps(body), media_type="application/json")
-
-
-def _device(text: str) -> tuple[str, str]:
-    if (found := device_of(f"client:{query.name(text)}")) is None:
-        raise ValueError("a user and a device, such as ana/laptop")
-    return found

@@ -7,14 +7,17 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, TypeVar
 
+import orjson
 from starlette.requests import Request
 
-from api.problems import BAD_REQUEST, CURSOR_MALFORMED, Problem
+from api.problems import BAD_REQUEST, BODY_TOO_LARGE, CURSOR_MALFORMED, Problem
 from eventstore.cursor import Cursor, CursorMalformed
+from projections.deliveries import device_of
 
 T = TypeVar("T")
 _INTEGER = re.compile(r"0|[1-9][0-9]{0,18}", re.ASCII)
 _POSITION_MAX = 2**63 - 1
+NAME_CHARS_MAX = 200
 # RFC 3339, 5.6: date, time and an offset. fromisoformat alone would take far more.
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
@@ -74,8 +77,28 @@ def cursor(text: str) -> Cursor:
     return Cursor.parse(text)
 
 
+def device(text: str) -> tuple[str, str]:
+    """Reads a user and one of their devices."""
+    if (found := device_of(f"client:{name(text)}")) is None:
+        raise ValueError("a user and a device, such as ana/laptop")
+    return found
+
+
+async def json_body(request: Request, bytes_max: int) -> Any:
+    """The body as JSON; refused while it is read once it is larger than that."""
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > bytes_max:
+            raise Problem(BODY_TOO_LARGE, headers={"Connection": "close"})
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise Problem(BAD_REQUEST, "the body is not JSON") from None
+
+
 def name(text: str) -> str:
     """Takes an id as it is; whether it exists is not for the reader to say."""
-    if not 0 < len(text) <= 200:
+    if not 0 < len(text) <= NAME_CHARS_MAX:
         raise ValueError("1 to 200 characters")
     return text

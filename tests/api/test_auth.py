@@ -61,6 +61,8 @@ MATRIX: list[tuple[str, str, dict[str, int]]] = [
     ("GET", "/v1/conversations/{id}/messages", OF_SUPPORT),
     ("POST", "/v1/conversations/{id}/read", OF_SUPPORT | WRITE),
     ("POST", "/v1/inboxes/{inbox}/test-message", ADMIN),
+    ("GET", "/v1/deliveries", ANY),
+    ("POST", "/v1/deliveries/{device}/replay", ADMIN | {"adm": 400}),
     ("GET", "/v1/metrics/history", AUDIT),
     ("GET", "/debug/connections", ADMIN),
     ("GET", "/debug/deliveries", ADMIN),
@@ -90,7 +92,7 @@ def test_each_route_answers_each_role_as_the_table_says(
     client: TestClient, place: Place, method: str, path: str, expected: dict[str, int], user: str
 ) -> None:
     """Own inbox, another's inbox, none, auditor, admin."""
-    ids = {"id": conversation(client, place), "inbox": "support"}
+    ids = {"id": conversation(client, place), "inbox": "support", "device": "desk"}
     answer = ask(client, place, method, path, user, **ids)
     assert answer.status_code == expected[user]
     if path in ("/v1/sync", "/v1/conversations"):
@@ -101,7 +103,7 @@ def test_each_route_answers_each_role_as_the_table_says(
 @pytest.mark.parametrize("user", USERS)
 @pytest.mark.parametrize(
     ("method", "path", "expected"),
-    [row for row in MATRIX if "{" in row[1]],
+    [row for row in MATRIX if "{id}" in row[1] or "{inbox}" in row[1]],
     ids=lambda value: str(value)[:40],
 )
 def test_a_foreign_id_and_one_that_never_was_answer_alike(
@@ -140,7 +142,9 @@ def test_without_a_valid_token_every_route_is_401(
 ) -> None:
     """With the scheme to try, before anything is looked up or read."""
     headers = {} if authorization is None else {"Authorization": authorization}
-    answer = client.request(method, path.format(id="c_1", inbox="orders"), headers=headers)
+    answer = client.request(
+        method, path.format(id="c_1", inbox="orders", device="desk"), headers=headers
+    )
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"].startswith("Bearer")
     assert answer.json()["type"] == "urn:malote:problem:unauthorized"

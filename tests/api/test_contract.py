@@ -29,7 +29,7 @@ STREAMS = {"/v1/events"}
 READ_OTHERWISE = {("GET", "/v1/events"), ("GET", "/readyz")}
 """A stream without end, and a route that takes any query."""
 
-IDS = {"id": "c_none", "inbox": "nowhere"}
+IDS = {"device": "desk", "id": "c_none", "inbox": "nowhere"}
 
 
 @pytest.fixture

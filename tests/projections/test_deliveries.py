@@ -86,7 +86,7 @@ def test_an_event_is_parked_once_with_its_first_reason() -> None:
     store = given(*PADDING, *(device(DeliveryParked("s", 6, why)) for why in ("first", "second")))
     row = the(store, list_parked())
     assert (row.user, row.device, row.position, row.reason) == ("ann", "phone", 6, "first")
-    assert ask(store, list_parked("bob")) == []
+    assert ask(store, list_parked([("bob", "phone")])) == []
 
 
 def requested(*positions: int, **whose: str) -> Fact:
@@ -116,7 +116,7 @@ def test_a_parked_event_is_listed_with_its_request_until_it_is_acknowledged() ->
     [row] = ask(asked, list_deliveries())
     assert (row.parked, row.replaying, row.acknowledged) == (3, 2, 1)
     assert the(asked, standing("ann", "phone")).replays == {7: 25, 8: 25}
-    [waiting] = ask(asked, list_parked("ann", "phone", waiting=True))
+    [waiting] = ask(asked, list_parked([("ann", "phone")], waiting=True))
     assert waiting.position == 3
     done = given(*PADDING, acked(9), *PARKED, requested(7, 8), handled(7))
     [row] = ask(done, list_deliveries())
