@@ -7,7 +7,7 @@ BIN := .venv/bin
 WITH_NODE := web/with-node
 WEB_SOURCES := $(shell find web -type d \( -name node_modules -o -name dist -o -name test \) -prune -o -type f -print)
 
-.PHONY: help demo web serve test lint bench mutants screenshots lock clean install
+.PHONY: help demo web serve test lint bench proofs mutants screenshots lock clean install
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,8 @@ lint: .venv/dev web/node_modules/.installed ## Check style and types
 	$(WITH_NODE) npm run -s lint
 bench: .venv/dev ## Measure: append, read, session, codec, HTTP ingest and whole-path fan-out
 	$(BIN)/pytest benchmarks -p no:randomly -p no:xdist --benchmark-columns=median,iqr,rounds -s $(ARGS)
+proofs: .venv/dev ## Prove over real sockets: stalled clients, 2,000 returning at once, 200 revocations, a jumping clock
+	MALOTE_PROOFS=full $(BIN)/pytest -p no:randomly -p no:xdist -s benchmarks/test_stalled.py benchmarks/test_herd.py tests/acceptance/test_revocation.py tests/acceptance/test_clock.py $(ARGS)
 mutants: .venv/dev ## Break the code in some thirty ways; the simulation must catch each
 	$(BIN)/python -m tests.simulation.mutants
 screenshots: .venv/dev api/static/index.html ## Take the README's pictures anew
