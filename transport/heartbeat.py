@@ -10,6 +10,7 @@ from transport.frames import FrameError, Heartbeat, Quality
 INTERVAL_S = 25.0
 TIMEOUT_S = 10.0
 JITTER = 0.1
+PROBE_TIMEOUT_MIN_S = 2.5
 MISSES_MAX = 2
 POOR_RTT_MS = 500.0
 POOR_JITTER_MS = 300.0
@@ -17,6 +18,7 @@ TIMEOUT_UNKNOWN_MS = 1000.0
 """RFC 6298, 2.1: what a round trip may take before one was measured."""
 _RTT_WEIGHT = 0.25
 _JITTER_WEIGHT = 0.25
+_PROBE_ROUND_TRIPS = 2.5
 # RFC 6298 weighs the round trip with 1/8, for a sample per segment. We have one every 25 s.
 
 ANNOUNCED = Heartbeat(interval_ms=int(INTERVAL_S * 1000), timeout_ms=int(TIMEOUT_S * 1000))
@@ -36,20 +38,23 @@ class Pulse:
     """Pings every 25 s ± 10 %, waits 10 s; any frame is life; two misses in a row are the end.
 
     A missed ping is repeated at once instead of an interval later: 27.5 + 10 + 10 s keeps a
-    half-open peer under the 2.5 intervals of G11. ``random`` returns numbers from 0 to 1; set
+    half-open peer under the 2.5 intervals of G11. A :meth:`probe` is waited for 2.5 to 10 s only,
+    by the round trip: something is amiss already, and a peer that reads nothing is to be gone
+    within 12 s (5 for the ack, twice 2.5 for the pong). ``random`` returns numbers from 0 to 1; set
     ``heard_at`` whenever a frame comes in, of whatever kind. ``proven_at`` is when the newest ping
     was sent that found the peer alive; ``waiting`` tells that a pong is awaited.
     """
 
     __slots__ = (
-        "_random", "_sent_at", "due", "heard_at", "id", "jitter_ms", "missed", "proven_at",
-        "rtt_ms", "waiting",
+        "_random", "_sent_at", "_wait_s", "due", "heard_at", "id", "jitter_ms", "missed",
+        "proven_at", "rtt_ms", "waiting",
     )  # fmt: skip
 
     def __init__(self, random: Callable[[], float], now: float) -> None:
         self._random = random
         self.heard_at = self._sent_at = now
         self.waiting = False
+        self._wait_s = TIMEOUT_S
         self.id = 0
         self.missed = 0
         self.rtt_ms: float | None = None
@@ -112,6 +117,7 @@ class Pulse:
         if now < self.due:
             return Beat.REST
         if not self.waiting:
+            self._wait_s = TIMEOUT_S
             return self._ping(now, Beat.PING)
         if self.heard_at >= self._sent_at:  # no pong, yet other frames: alive
             self._rest(now)
@@ -125,11 +131,12 @@ class Pulse:
     def probe(self, now: float) -> None:
         """Ping before it is time; the frame with the new :attr:`id` is to be sent."""
         assert not self.waiting
+        self._wait_s = min(TIMEOUT_S, max(PROBE_TIMEOUT_MIN_S, _PROBE_ROUND_TRIPS * self.timeout_s))
         self._ping(now, Beat.PING)
 
     def _ping(self, now: float, beat: Beat) -> Beat:
         self.id += 1
         self.waiting = True
         self._sent_at = now
-        self.due = now + TIMEOUT_S
+        self.due = now + self._wait_s
         return beat

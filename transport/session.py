@@ -63,7 +63,7 @@ from transport.frames import (
 from transport.heartbeat import Beat, Pulse
 from transport.in_flight import InFlight
 from transport.page import Packet, Page
-from transport.patience import ATTEMPTS_MAX, NEVER, Patience, Step, ack_wait_s
+from transport.patience import ACK_WAIT_MIN_S, ATTEMPTS_MAX, NEVER, Patience, Step, ack_wait_s
 from transport.replays import Replays
 
 WINDOW = Window()
@@ -143,7 +143,9 @@ class Session:
         self._parked: set[int] | None = set(parked) or None
         self._acks = AckRanges(id_, max(start.position, settled), now)
         self._patience = Patience()
-        self._wait_s = ack_wait_s(self._pulse.timeout_s)  # kept: asked for at each delivery
+        # Kept, since each delivery asks. Before a round trip was measured the least: what comes
+        # after the wait is a ping, which measures it, and not yet a retry.
+        self._wait_s = ACK_WAIT_MIN_S
         self.frames: list[Packet] = []  # to send, in order
         self.events: list[Event] = []  # happened, and belong in the log
 

@@ -9,11 +9,16 @@ from typing import Any
 import pytest
 
 from eventstore.cursor import Cursor
-from eventstore.events import DeliveryParked, DeliveryRetried, Event, HeartbeatAnswered
+from eventstore.events import (
+    ClientDisconnected,
+    DeliveryParked,
+    DeliveryRetried,
+    Event,
+    HeartbeatAnswered,
+)
 from tests.transport.pages import cursor, page, visible
 from transport.frames import Ack, CloseCode, Nack, Pong, Window
 from transport.page import Page
-from transport.patience import ack_wait_s
 from transport.session import Session, State
 
 
@@ -67,10 +72,10 @@ class Peer:
 
 
 def test_a_client_that_lives_and_never_acks_gets_five_attempts_then_a_park_and_goes_on() -> None:
-    """A ping proves it alive (measured: 0 ms, so 5 s), then 10, 20, 40 and 60 s."""
+    """5 s, and a ping proves it alive, then 10, 20, 40 and 60 s."""
     peer = Peer(events=3, frames=3)
     peer.log.append(visible(4))
-    peer.run(142.0)
+    peer.run(138.0)
     retries = peer.times(DeliveryRetried)
     assert [round(b - a) for a, b in pairwise(retries)] == [10, 20, 40]
     [parked] = [event for _, event in peer.told if isinstance(event, DeliveryParked)]
@@ -84,7 +89,7 @@ def test_a_client_that_lives_and_never_acks_gets_five_attempts_then_a_park_and_g
 def test_a_ping_goes_before_the_retry() -> None:
     """What was overdue is sent again only after its pong."""
     peer = Peer(answers=False)
-    wait = ack_wait_s(1.0)
+    wait = 5.0  # no round trip was measured yet
     peer.run(wait)
     assert [frame["type"] for _, frame in peer.frames] == ["events", "ping"]
     assert peer.times(DeliveryRetried) == []
@@ -97,14 +102,14 @@ def test_a_ping_goes_before_the_retry() -> None:
 def test_the_answer_to_a_ping_of_before_proves_nothing_of_now() -> None:
     """It was sent when the ack was not overdue yet; the events may have come after it."""
     it = Session("s1", cursor(0), Window(), lambda: 0.5, 0.0)
-    it.deliver(page(0, [1]), 20.0)
+    it.deliver(page(0, [1]), 22.0)
     it.tick(25.0, cursor(1))
-    it.tick(30.0, cursor(1))
-    it.receive(Pong(1), 31.0)
-    it.tick(31.0, cursor(1))
+    it.tick(27.0, cursor(1))
+    it.receive(Pong(1), 28.0)
+    it.tick(28.0, cursor(1))
     assert it.attempt == 1
-    it.receive(Pong(2), 31.0)
-    it.tick(31.0, cursor(1))
+    it.receive(Pong(2), 28.0)
+    it.tick(28.0, cursor(1))
     assert it.attempt == 2
 
 
@@ -149,13 +154,33 @@ def test_an_ack_that_moves_nothing_does_not_count() -> None:
 
 
 def test_other_frames_prove_life_where_pongs_get_lost() -> None:
-    """At the end of the ping's 10 s; or a client without pongs would wait for ever."""
+    """At the end of the ping's time; or a client without pongs would wait for ever."""
     peer = Peer(answers=False)
     for _ in range(40):
         peer.run(peer.now + 1)
         peer.receive(Ack(cursor(0)))
     assert peer.it.state is not State.CLOSED
-    assert peer.times(DeliveryRetried)[0] == 20.0
+    assert peer.times(DeliveryRetried)[0] == 5.0 + 2.5
+
+
+@pytest.mark.parametrize(("rtt_s", "within_s"), [(None, 5.0 + 5.0), (0.02, 5.0 + 5.0), (0.9, 30.0)])
+def test_a_peer_that_reads_nothing_any_more_is_gone_soon(
+    rtt_s: float | None, within_s: float
+) -> None:
+    """5 s for the ack and 2.5 s for each of two pings; where round trips are long, longer."""
+    peer = Peer(events=0, rtt_s=rtt_s or 0.0, answers=rtt_s is not None)
+    if rtt_s is not None:
+        peer.run(30.0)
+        peer.answers = False
+    peer.log.append(visible(1))
+    began = peer.now
+    peer.deliver()
+    peer.run(began + within_s - 0.01)
+    assert peer.it.state is not State.CLOSED
+    peer.run(began + within_s + 20.0)
+    assert peer.it.state is State.CLOSED
+    [ended] = peer.times(ClientDisconnected)
+    assert began + within_s <= ended <= began + within_s + (0.0 if within_s == 10.0 else 20.0)
 
 
 def test_nothing_in_flight_is_never_overdue() -> None:
@@ -170,11 +195,11 @@ def test_nothing_in_flight_is_never_overdue() -> None:
 def test_the_wait_begins_with_the_first_event_in_flight_not_with_the_last() -> None:
     """A busy inbox does not postpone it."""
     peer = Peer(events=1)
-    peer.run(9.0)
+    peer.run(4.0)
     peer.log.append(visible(2))
     peer.deliver()
-    peer.run(10.0)
-    assert peer.times(DeliveryRetried) == [10.0]
+    peer.run(5.0)
+    assert peer.times(DeliveryRetried) == [5.0]
 
 
 @pytest.mark.parametrize(
@@ -192,9 +217,9 @@ def test_the_wait_follows_the_measured_round_trip(rtt_s: float, wait_s: float) -
 def test_a_nack_is_an_answer() -> None:
     """The parked event was handled; the next one has its full time."""
     peer = Peer()
-    peer.run(9.0)
+    peer.run(4.0)
     peer.receive(Nack(1, "cannot decode"))
-    peer.run(13.0)
+    peer.run(8.0)
     assert peer.times(DeliveryRetried) == []
 
 
