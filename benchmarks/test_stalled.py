@@ -50,9 +50,10 @@ def rss(server: Server) -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-async def stall_for_ever(port: int, first: bytes) -> None:
-    """Come, read nothing, be thrown out, come again."""
+async def stall_for_ever(port: int, first: bytes, late_s: float) -> None:
+    """Come, read nothing, be thrown out, come again; not all of them at the same moment."""
     deaf: socket.socket | None = None
+    await asyncio.sleep(late_s)
     try:
         while True:
             deaf = await never_reading(port, first)
@@ -134,7 +135,11 @@ async def measured(
     memory = rss(server)
     # The big messages wait for them, so that their windows fill at once.
     stalled = [
-        asyncio.create_task(stall_for_ever(server.port, hello(token, f"stalled{n}", before)))
+        asyncio.create_task(
+            stall_for_ever(
+                server.port, hello(token, f"stalled{n}", before), BACK_AFTER_S * n / STALLED
+            )
+        )
         for n in range(STALLED)
     ]
     beside = p99(await delays(server.port, readers, SECONDS))

@@ -49,19 +49,36 @@ class InFlight:
                 return cursor if cursor.position == position else None
         return None
 
-    def take_all(self) -> int:
-        """Let go of everything: how many events that were."""
-        count = self.events
-        self._extents.clear()
-        self._first = self.events = self.bytes = 0
+    def take_oldest(self, until: Cursor) -> int:
+        """Let go of the oldest extent if it ends with just this cursor: how many events it had.
+
+        0 where it does not. What nearly every ack asks for: pages are acknowledged as they came.
+        """
+        if not self._extents:
+            return 0
+        extent = self._extents[0]
+        last = extent.cursors[-1]
+        if (
+            last.position != until.position  # field by field: attrs' `!=` would be a call
+            or last.hash8 != until.hash8
+            or last.epoch != until.epoch
+        ):
+            return 0
+        count = len(extent.cursors) - self._first
+        self.events -= count
+        self.bytes -= extent.ends[-1] - (extent.ends[self._first - 1] if self._first else 0)
+        self._first = 0
+        del self._extents[0]
         return count
 
     def take_until(self, position: int) -> tuple[Cursor | None, int]:
         """Let go of all events up to ``position``: the last one's cursor, and how many went."""
         last: Cursor | None
         if self._extents and self._extents[-1].cursors[-1].position <= position:
-            last = self._extents[-1].cursors[-1]
-            return last, self.take_all()
+            last, count = self._extents[-1].cursors[-1], self.events
+            self._extents.clear()
+            self._first = self.events = self.bytes = 0
+            return last, count
         last = None
         before = self.events
         while self._extents and (cursor := self._take_from_oldest(position)) is not None:

@@ -222,22 +222,15 @@ class Session:
         self._pulse.heard_at = now
 
     def _acknowledge(self, cursor: Cursor, now: float) -> None:
-        sent = self.last_sent
-        if (
-            cursor.position == sent.position  # field by field: attrs' `==` would be a call
-            and cursor.hash8 == sent.hash8
-            and cursor.epoch == sent.epoch
-        ):
-            if self._parked is None and self._acks.recorded <= self.floor.position:
-                if count := self._in_flight.take_all():
-                    self._handled(sent, count, now)
-                return
-        else:
-            self._check(cursor)
+        usual = self._parked is None and self._acks.recorded <= self.floor.position
+        if usual and (count := self._in_flight.take_oldest(cursor)):
+            self._handled(cursor, count, now)
+            return
+        self._check(cursor)
         last, count = self._take(self._in_flight, cursor.position)
-        if self._rewound is not None and cursor.position > sent.position:
+        if self._rewound is not None and cursor.position > self.last_sent.position:
             further, more = self._take(self._rewound, cursor.position)
-            self.last_sent = further or sent
+            self.last_sent = further or self.last_sent
             last, count = further or last, count + more
         self._settle(last, count, now)
 
