@@ -1,9 +1,9 @@
 """Load for the proofs over real sockets: clients that read, a client that does not, a provider.
 
-    python benchmarks/proof_load.py PORT RATE SECONDS SECRET
+    python benchmarks/proof_load.py PORT RATE SECONDS SECRET INBOX...
 
-posts RATE webhooks a second, whatever the answers take, and prints [[began, seconds], …]. The clock
-is the machine's monotonic one, so that processes can be compared.
+posts RATE webhooks a second, to the inboxes in turn, whatever the answers take, and prints
+[[began, seconds], …]. The clock is the machine's monotonic one, so that processes can be compared.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import sys
 import time
 from array import array
 from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
 
 import orjson
@@ -30,8 +31,9 @@ SENT_AT = re.compile(rb'"message_id":"wamid\.(\d+)"')
 ACK_EVERY_S = 0.1  # 50 frames a second are allowed
 ANSWER_TIMEOUT_S = 30.0
 IDLE_MAX_S = 5.0
+INBOX = "support"
 HEAD = (
-    "POST /webhooks/support HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+    "POST /webhooks/%s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
     "X-Hub-Signature-256: sha256=%s\r\nContent-Length: %d\r\n\r\n"
 )
 UPGRADE = (
@@ -117,7 +119,9 @@ async def connected(port: int, hellos: Sequence[bytes]) -> list[Reader]:
     readers = [Reader(first) for first in hellos]
     acks = asyncio.create_task(acknowledging(readers))
     try:
-        await asyncio.gather(*(ws_connect(lambda r=r: r, url) for r in readers))
+        await asyncio.gather(
+            *(ws_connect(lambda r=r: r, url, websocket_handshake_timeout=None) for r in readers)
+        )
         await asyncio.wait_for(asyncio.gather(*(r.live for r in readers)), 60)
     finally:
         acks.cancel()
@@ -140,7 +144,7 @@ async def never_reading(port: int, first: bytes) -> socket.socket:
     return deaf
 
 
-def webhook(secret: str, text: str = "Good morning! Is my order on its way?") -> bytes:
+def webhook(secret: str, text: str, inbox: str) -> bytes:
     """A signed request with one message; its id is the time at which it is sent, in µs."""
     message = {
         "from": "5511955501234",
@@ -158,14 +162,15 @@ def webhook(secret: str, text: str = "Good morning! Is my order on its way?") ->
     entry = {"id": "1", "changes": [{"field": "messages", "value": value}]}
     body = orjson.dumps({"object": "whatsapp_business_account", "entry": [entry]})
     signature = hmac.new(secret.encode(), body, "sha256").hexdigest()
-    return (HEAD % (signature, len(body))).encode() + body
+    return (HEAD % (inbox, signature, len(body))).encode() + body
 
 
 class Poster:
     """Keep-alive connections to the server, as many as are under way at once."""
 
-    def __init__(self, port: int, secret: str) -> None:
+    def __init__(self, port: int, secret: str, inboxes: Sequence[str] = (INBOX,)) -> None:
         self._port = port
+        self._inboxes = cycle(inboxes)
         self._secret = secret
         self._idle: list[tuple[float, asyncio.StreamReader, asyncio.StreamWriter]] = []
         self.took: list[tuple[float, float]] = []
@@ -174,7 +179,7 @@ class Poster:
         """One webhook; it must be answered 200."""
         began = time.monotonic()
         reader, writer = await self._streams(began)
-        writer.write(webhook(self._secret, text))
+        writer.write(webhook(self._secret, text, next(self._inboxes)))
         head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), ANSWER_TIMEOUT_S)
         assert head.startswith(b"HTTP/1.1 200"), head
         length = int(head.lower().split(b"content-length: ", 1)[1].split(b"\r\n", 1)[0])
@@ -205,9 +210,11 @@ class Poster:
             writer.close()
 
 
-async def provider(port: int, rate: float, seconds: float, secret: str) -> list[list[float]]:
+async def provider(
+    port: int, rate: float, seconds: float, secret: str, inboxes: Sequence[str] = (INBOX,)
+) -> list[list[float]]:
     """Post from a process of its own, which the clients' work does not slow down."""
-    words = [str(Path(__file__)), str(port), str(rate), str(seconds), secret]
+    words = [str(Path(__file__)), str(port), str(rate), str(seconds), secret, *inboxes]
     process = await asyncio.create_subprocess_exec(
         sys.executable, *words, stdout=subprocess.PIPE, limit=2**24
     )
@@ -233,13 +240,14 @@ def many_files() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-async def main(port: int, rate: float, seconds: float, secret: str) -> None:
+async def main(port: int, rate: float, seconds: float, secret: str, inboxes: Sequence[str]) -> None:
     """Post, then print what each took."""
-    poster = Poster(port, secret)
+    poster = Poster(port, secret, inboxes)
     await poster.run(rate, seconds)
     poster.close()
     sys.stdout.buffer.write(orjson.dumps(poster.took))
 
 
 if __name__ == "__main__":
-    uvloop.run(main(int(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3]), sys.argv[4]))
+    port, rate, seconds, secret, *inboxes = sys.argv[1:]
+    uvloop.run(main(int(port), float(rate), float(seconds), secret, inboxes))

@@ -7,7 +7,10 @@ the disk. It is bounded by events and by bytes.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable
+from heapq import merge
+from itertools import islice
 
 from attrs import evolve, frozen
 
@@ -36,7 +39,11 @@ class Visible:
 
 
 class Tail:
-    """The newest visible events, complete above position ``since``."""
+    """The newest visible events, complete above position ``since``.
+
+    Each inbox's positions are kept beside them: what a returning client is asked for first is how
+    many events wait for it, and two thousand return at once.
+    """
 
     def __init__(self, epoch: str, since: int, *, events_max: int, bytes_max: int) -> None:
         self._epoch = epoch
@@ -44,6 +51,7 @@ class Tail:
         self._bytes_max = bytes_max
         self._entries: list[Visible] = []
         self._positions: list[int] = []
+        self._by_inbox: defaultdict[str, list[int]] = defaultdict(list)
         self._bytes = 0
         self.since = since
 
@@ -62,6 +70,7 @@ class Tail:
                 entry = Visible.of(event, self._epoch)
                 self._entries.append(entry)
                 self._positions.append(entry.position)
+                self._by_inbox[entry.inbox].append(entry.position)
                 self._bytes += len(entry.body)
         self._trim()
 
@@ -83,6 +92,10 @@ class Tail:
         if count:
             self.since = self._positions[count - 1]
             self._bytes = excess
+            for inbox, gone in Counter(entry.inbox for entry in self._entries[:count]).items():
+                del self._by_inbox[inbox][:gone]
+                if not self._by_inbox[inbox]:
+                    del self._by_inbox[inbox]
             del self._entries[:count]
             del self._positions[:count]
 
@@ -115,20 +128,17 @@ class Tail:
         """
         if after < self.since:
             return None
-        start = bisect_right(self._positions, after)
-        stop = len(self._positions) if until is None else bisect_right(self._positions, until)
         found = 0
-        for index in range(start, stop):
-            found += self._entries[index].inbox in inboxes
-            if found >= most:
-                break
+        for held in self._of(inboxes):
+            stop = len(held) if until is None else bisect_right(held, until)
+            found += max(0, stop - bisect_right(held, after))
         return min(found, most)
 
     def newest(self, inboxes: frozenset[str], nth: int = 1) -> int | None:
         """The position of the ``nth`` newest event in these inboxes; None if it is not held."""
-        for entry in reversed(self._entries):
-            if entry.inbox in inboxes:
-                nth -= 1
-                if not nth:
-                    return entry.position
-        return None
+        newest_first = merge(*(reversed(held) for held in self._of(inboxes)), reverse=True)
+        return next(islice(newest_first, nth - 1, None), None)
+
+    def _of(self, inboxes: frozenset[str]) -> list[list[int]]:
+        """The positions held of each of these inboxes that has some."""
+        return [held for inbox in inboxes if (held := self._by_inbox.get(inbox)) is not None]

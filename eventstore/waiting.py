@@ -34,6 +34,8 @@ class Waiting:
 _QUIET_TURNS = 2
 _TURNS_MAX = 16
 """Turns of the event loop: a request that has arrived becomes an append within two of them."""
+_JOINING_MAX_S = 0.002
+"""Where turns take long, those that wait for the commit have waited enough."""
 
 
 class Queue:
@@ -87,8 +89,12 @@ class Queue:
         came in during a commit, and are not read yet, miss the next one by a few microseconds.
         """
         quiet = 0
+        time = asyncio.get_running_loop().time
+        until = time() + _JOINING_MAX_S
         for _ in range(_TURNS_MAX):
             if quiet == _QUIET_TURNS or self._drafts >= drafts_max or self.closed:
+                return
+            if time() > until:
                 return
             before = self._drafts
             await asyncio.sleep(0)

@@ -8,6 +8,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from transport.direct import CLOSING_S, STALL_S
+from transport.turnstile import Turnstile
 
 REQUEST_S = 10.0
 IDLE_S = 10
@@ -21,8 +22,9 @@ class HttpProtocol(HttpToolsProtocol):
     does not take its answer is aborted after 10 s.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, turnstile: Turnstile, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._turnstile = turnstile
         self._timer: asyncio.TimerHandle | None = None
         self._stalled: asyncio.TimerHandle | None = None
         self._arriving = False  # a request began and has not ended
@@ -123,9 +125,16 @@ class HttpProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def handle_websocket_upgrade(self) -> None:
-        """Hand the socket to :class:`WebSocketProtocol` and let go of what HTTP needed."""
+        """When it is its turn, hand the socket to :class:`WebSocketProtocol`."""
         self._disarm()
         self._arriving = self._in_head = False
-        super().handle_websocket_upgrade()
+        self.transport.pause_reading()
+        self._turnstile.enter(self._upgrade)
+
+    def _upgrade(self) -> None:
+        """Hand the socket over, and let go of what HTTP needed."""
+        if not self.transport.is_closing():
+            self.transport.resume_reading()
+            super().handle_websocket_upgrade()
         # The parser and we hold each other: without this the collector has to find us.
         self.parser = self.scope = self.headers = self.flow = None  # type: ignore[assignment]

@@ -6,12 +6,14 @@ uvicorn's defaults have no deadline for a request, let a peer that never reads b
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import uvicorn
 
 from transport.frames import FRAME_BYTES_MAX
 from transport.http_protocol import IDLE_S, HttpProtocol
+from transport.turnstile import Turnstile
 from transport.websocket_protocol import WebSocketProtocol
 
 __all__ = ["HttpProtocol", "WebSocketProtocol", "uvicorn_config"]
@@ -27,7 +29,7 @@ def uvicorn_config(app: Any, **settings: Any) -> uvicorn.Config:
     access log and WebSocket pings are off: both are ours.
     """
     defaults: dict[str, Any] = {
-        "http": HttpProtocol,
+        "http": partial(HttpProtocol, turnstile=Turnstile()),
         "ws": WebSocketProtocol,
         "loop": "auto",
         "proxy_headers": False,

@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -406,7 +407,8 @@ def test_requests_on_one_connection_still_follow_each_other(tmp_path: Path) -> N
 def test_the_defaults_are_the_safe_ones() -> None:
     """Each of these is wrong in uvicorn's own (security rows 28, 30, 31)."""
     config = uvicorn_config(None)
-    assert config.http is HttpProtocol
+    assert isinstance(config.http, partial)
+    assert config.http.func is HttpProtocol
     assert config.ws is WebSocketProtocol
     assert not config.proxy_headers
     assert not config.server_header
