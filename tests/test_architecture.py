@@ -35,6 +35,7 @@ DOES_IO = {
             "cursor_store",
             "direct",
             "http_protocol",
+            "turnstile",
         ),
         *("hub", "recorder", "replayer", "server", "websocket", "websocket_protocol"),
     },
