@@ -78,7 +78,9 @@ async def jump_under_load(provider: Provider, said: Path) -> None:
         await asyncio.gather(*posters, return_exceptions=True)
 
 
-@pytest.mark.skipif(not LIBRARIES, reason="libfaketime is missing (Debian: apt install libfaketime)")
+@pytest.mark.skipif(
+    not LIBRARIES, reason="libfaketime is missing (Debian: apt install libfaketime)"
+)
 def test_a_jumping_clock_loses_and_reorders_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
