@@ -7,6 +7,7 @@ import { FirstRun } from "./FirstRun";
 import { useInbox, useLasting, useMedia, useNow } from "./hooks";
 import { Listed, Notices, SearchTold } from "./List";
 import { OpenConversation } from "./OpenConversation";
+import { Operations } from "./Operations";
 import { go, useRoute } from "./route";
 import { Shortcuts } from "./Shortcuts";
 import { useSync } from "./SyncButton";
@@ -37,7 +38,7 @@ export function Inbox({
   const now = useNow(CLOCK_MS);
   const narrow = useMedia("(max-width: 599px)");
   const wide = useMedia("(min-width: 900px)");
-  const { c: open, at } = useRoute();
+  const { c: open, at, page } = useRoute();
   const [inbox, setInbox] = useState<string | null>(null);
   const [typed, setTyped] = useState("");
   const [details, setDetails] = useState(false);
@@ -67,6 +68,10 @@ export function Inbox({
   };
   const leave = () => {
     if (help) return;
+    if (operations) {
+      go({ page: null });
+      return;
+    }
     if (details && !wide) setDetails(false);
     else {
       if (typed === "") go({ c: null });
@@ -74,6 +79,7 @@ export function Inbox({
       document.querySelector<HTMLElement>(".list")?.focus();
     }
   };
+  const operations = page === "operations" && me?.role === "admin" && token !== null;
   const toggleTimeline = () => {
     setTimeline((shown) => !shown);
     go({ at: null });
@@ -117,43 +123,47 @@ export function Inbox({
         onTimeline={isAuditor ? toggleTimeline : null}
         onShortcuts={() => setHelp(true)}
       />
-      {timeline && isAuditor && token !== null ? (
+      {timeline && isAuditor && !operations && token !== null ? (
         <Timeline token={token} past={past} onClose={toggleTimeline} />
       ) : null}
-      <main className={classes.join(" ").trim()}>
-        <nav className="side" aria-label={words.conversations}>
-          {inPast ? null : <Notices store={store} state={state} onLoad={sync.run} />}
-          <SearchTold search={search} typed={typed} />
-          <Listed state={seen} empty={emptyText} count={ids.length}>
-            <ConversationList
+      {operations ? (
+        <Operations token={token} />
+      ) : (
+        <main className={classes.join(" ").trim()}>
+          <nav className="side" aria-label={words.conversations}>
+            {inPast ? null : <Notices store={store} state={state} onLoad={sync.run} />}
+            <SearchTold search={search} typed={typed} />
+            <Listed state={seen} empty={emptyText} count={ids.length}>
+              <ConversationList
+                inbox={reader}
+                ids={ids}
+                complete={seen.complete || search.ids !== null}
+                open={open}
+                active={walk.active}
+                now={now}
+                found={search.found}
+                onOpen={openRow}
+                onActive={walk.setActive}
+              />
+            </Listed>
+          </nav>
+          {narrow && open === null ? (
+            first
+          ) : (
+            <OpenConversation
+              key={`${open} ${asOf}`}
               inbox={reader}
-              ids={ids}
-              complete={seen.complete || search.ids !== null}
-              open={open}
-              active={walk.active}
+              id={open}
+              found={open === null ? undefined : search.found.get(open)}
+              onRead={me?.may.includes("read") && !inPast ? onRead : null}
               now={now}
-              found={search.found}
-              onOpen={openRow}
-              onActive={walk.setActive}
+              details={details}
+              onDetails={setDetails}
+              empty={first}
             />
-          </Listed>
-        </nav>
-        {narrow && open === null ? (
-          first
-        ) : (
-          <OpenConversation
-            key={`${open} ${asOf}`}
-            inbox={reader}
-            id={open}
-            found={open === null ? undefined : search.found.get(open)}
-            onRead={me?.may.includes("read") && !inPast ? onRead : null}
-            now={now}
-            details={details}
-            onDetails={setDetails}
-            empty={first}
-          />
-        )}
-      </main>
+          )}
+        </main>
+      )}
       <Shortcuts
         open={help}
         on={shortcuts.on}

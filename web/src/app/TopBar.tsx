@@ -3,6 +3,7 @@ import type { InboxState, InboxStore } from "../model";
 import { Cable } from "./Cable";
 import { ConnectionPill } from "./ConnectionPill";
 import { CloseIcon, HistoryIcon, Mark, PersonIcon, SearchIcon } from "./icons";
+import { go } from "./route";
 import { SyncButton, type useSync } from "./SyncButton";
 import type { Me } from "./server";
 import { full } from "./times";
@@ -119,9 +120,14 @@ function SearchField({ typed, onTyped, searchBox }: TopBarProps) {
 
 function UserMenu({ store, state, me, language, onLanguage, onShortcuts }: TopBarProps) {
   const words = useWords();
+  const close = () => document.getElementById("user")?.hidePopover();
   const shortcuts = () => {
-    document.getElementById("user")?.hidePopover();
+    close();
     onShortcuts();
+  };
+  const operations = () => {
+    close();
+    go({ page: "operations", c: null, at: null });
   };
   return (
     <>
@@ -150,6 +156,11 @@ function UserMenu({ store, state, me, language, onLanguage, onShortcuts }: TopBa
             ))}
           </select>
         </label>
+        {me?.role === "admin" ? (
+          <button type="button" className="button" onClick={operations}>
+            {words.operations}
+          </button>
+        ) : null}
         <button type="button" className="button" onClick={shortcuts}>
           {words.shortcuts}
         </button>

@@ -22,17 +22,19 @@ export type Found = Conversation & {
 
 interface Options {
   readonly method?: "GET" | "POST";
+  readonly body?: object;
   readonly signal?: AbortSignal;
 }
 
 /** The answer's JSON. Throws `ProblemError`, and the signal's reason once aborted. */
 export async function ask<T>(token: string, path: string, options: Options = {}): Promise<T> {
-  const { method = "GET", signal } = options;
+  const { method = "GET", signal, body: sent } = options;
   let answer: Response;
   try {
     answer = await fetch(path, {
       method,
       headers: { Authorization: `Bearer ${token}` },
+      ...(sent === undefined ? {} : { body: JSON.stringify(sent) }),
       ...(signal === undefined ? {} : { signal }),
     });
   } catch (trouble) {

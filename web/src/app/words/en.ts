@@ -228,6 +228,33 @@ export const en = {
   key: "Key",
   hash: "Hash",
 
+  // for administrators
+  operations: "Operations",
+  asOf: (time: string) => `as of ${time}`,
+  online: "Online",
+  users: (value: number) => (value === 1 ? "1 user" : `${n(value)} users`),
+  devices: (value: number) => (value === 1 ? "1 device" : `${n(value)} devices`),
+  messagesHour: "Messages in the last hour",
+  mostBehind: "Furthest behind",
+  putAside: "Put aside",
+  head: "Log at position",
+  plots: {
+    messages: "Messages in",
+    acknowledged: "Deliveries acknowledged",
+    roundTrip: "Round trip",
+    interruptions: "Interruptions",
+  },
+  most: (value: string) => `at most ${value}`,
+  mostAMinute: (value: string) => `at most ${value} a minute`,
+  whoIsOnline: "Who is online",
+  nobodyOnline: "Nobody is connected.",
+  onlineColumns: ["User, device", "Connection", "Round trip", "Behind", "In flight", "Since"],
+  nothingPutAside: "Nothing is put aside: every device could handle what it was sent.",
+  parkedColumns: ["Position", "For", "Why", "Since", "Again"],
+  replay: "Deliver again",
+  replayOne: (position: number) => `Deliver again: position ${n(position)}`,
+  replaying: "Under way",
+
   // the demo
   pullCable: "Pull the cable",
   cablePulled: (seconds: number) => `Cable pulled · ${n(seconds)} s`,

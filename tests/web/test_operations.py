@@ -1,0 +1,110 @@
+"""For administrators: who is online and how well, what was put aside, and how much flows."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.acceptance.world import malote
+from tests.web.conftest import Profile
+from tests.web.house import House
+from tests.web.looking import live, open_row, row
+from tests.web.test_inbox_access import findings
+
+# A device that cannot handle what it is sent, and says so.
+REFUSING = """token => new Promise(done => {
+    const socket = new WebSocket(`${location.origin.replace('http', 'ws')}/v1/ws`, 'malote.v1');
+    const say = frame => socket.send(JSON.stringify(frame));
+    window.wall = socket;
+    socket.onopen = () => say({ type: 'hello', token, device: 'wall', cursor: null });
+    socket.onmessage = ({ data }) => {
+        const frame = JSON.parse(data);
+        if (frame.type === 'live') done();
+        if (frame.type === 'ping') say({ type: 'pong', id: frame.id });
+        for (const { position } of frame.type === 'events' ? frame.events : [])
+            say({ type: 'nack', position, reason: 'no such screen' });
+        window.replayed = (window.replayed ?? []).concat(frame.type === 'replayed' ? frame : []);
+    };
+})"""
+
+
+def refused(page: Page, house: House) -> None:
+    """A second device of ana's puts one message aside."""
+    page.goto(house.link("adm"))
+    live(page)
+    page.evaluate(REFUSING, house.tokens["ana"])
+    house.say("cannot be handled")
+    expect(row(page, "Beatriz")).to_be_visible()
+
+
+def operations(page: Page) -> None:
+    """The page, by the menu."""
+    page.get_by_role("button", name="Menu").click()
+    page.get_by_role("button", name="Operations").click()
+    expect(page.get_by_role("heading", name="Operations")).to_be_visible()
+
+
+def test_an_administrator_sees_who_is_online_and_what_was_put_aside(
+    house: House, page: Page
+) -> None:
+    """By user and device, with what each is behind, and why an event was put aside."""
+    refused(page, house)
+    operations(page)
+    online = page.get_by_role("region", name="Who is online")
+    wall = online.get_by_role("row").filter(has_text="wall")
+    expect(wall).to_contain_text("ana")
+    expect(wall).to_contain_text("Live")
+    expect(online.get_by_role("row").filter(has_text="adm")).to_be_visible()
+    parked = page.get_by_role("region", name="Put aside")
+    expect(parked.get_by_role("row").filter(has_text="no such screen")).to_contain_text("ana")
+    plot = page.get_by_role("img", name="Messages in: at most 1 a minute")
+    expect(plot.locator("rect")).to_have_count(1)
+    page.evaluate("window.wall.close()")
+    expect(wall).to_be_hidden()
+    page.keyboard.press("Escape")
+    expect(row(page, "Beatriz")).to_be_visible()
+    page.go_forward()
+    page.reload()
+    expect(page.get_by_role("heading", name="Operations")).to_be_visible()
+
+
+def test_nobody_else_is_led_there(house: House, page: Page) -> None:
+    """Not by the menu and not by the address."""
+    house.say("hello")
+    page.goto(f"{house.link()}")
+    live(page)
+    page.goto(f"{house.url}/#page=operations")
+    page.reload()
+    live(page)
+    expect(row(page, "Beatriz")).to_be_visible()
+    page.get_by_role("button", name="Menu").click()
+    expect(page.get_by_role("button", name="Operations")).to_have_count(0)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [(1440, 900), (390, 844)], ids=["desktop", "phone"])
+def test_axe_finds_nothing_for_auditors_and_administrators(
+    house: House, profile: Profile, size: tuple[int, int], scheme: str
+) -> None:
+    """Operations, the timeline, the past, and the signed state."""
+    page = profile(*size, color_scheme=scheme).new_page()
+    refused(page, house)
+    malote(house.server.folder, "checkpoint", "--sign")
+    operations(page)
+    expect(page.get_by_role("row").filter(has_text="no such screen")).to_be_visible()
+    found = {"operations": findings(page)}
+    page.keyboard.press("Escape")
+    page.keyboard.press("t")
+    page.get_by_role("button", name="Signed to").click()
+    expect(page.get_by_role("region", name="Signed history")).to_be_visible()
+    found["signed"] = findings(page)
+    page.keyboard.press("Escape")
+    page.get_by_role("slider", name="Moment").focus()
+    page.keyboard.press("Home")
+    expect(page.get_by_text("Nothing had arrived yet")).to_be_visible()
+    found["nothing yet"] = findings(page)
+    page.get_by_role("button", name="To the next message").click()
+    open_row(page, "Beatriz")
+    expect(page.locator(".bubble")).to_be_visible()
+    found["past"] = findings(page)
+    assert found == dict.fromkeys(found, [])
