@@ -80,7 +80,7 @@ def test_an_older_backup_put_in_place_is_told_and_shown_as_it_is(
 
 
 def test_an_inbox_more_is_there_at_once_and_without_a_fuss(house: House, page: Page) -> None:
-    """Membership changes end the session; the page comes back with the new list and says nothing."""
+    """Membership changes end the session; the page comes back with the new list, quietly."""
     house.say("hello")
     malote(house.server.folder, "user", "add", "noa", "--role", "member")
     token = malote(house.server.folder, "token", "create", "noa").strip()
@@ -130,7 +130,7 @@ def test_50_000_conversations_scroll_from_the_first_to_the_last(house: House, pa
     page.reload()
     expect(row(page, f"Contact {MANY - 1}")).to_be_visible()
     expect(page.locator(".list-rows")).to_have_js_property("clientHeight", 64 * MANY)
-    print(figures(page))  # noqa: T201 - seen with `-s`; the architecture page quotes them
+    print(figures(page))
 
 
 def scroll(page: Page, to: str) -> None:

@@ -6,17 +6,23 @@ The pictures in ``docs/screenshots`` change only where ``MALOTE_SCREENSHOTS=keep
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.acceptance.world import malote, recorded
+from tests.web.busy_hour import happened
 from tests.web.conftest import Profile
-from tests.web.house import ROOT, House, text
+from tests.web.house import MISSING, ROOT, House, opened, text
 from tests.web.looking import live, open_row, pill
+from tests.web.test_inbox_link import QUICK
+from tests.web.test_operations import REFUSING
 
 KEPT = ROOT / "docs/screenshots"
 BYTES_MAX = 150_000
@@ -121,6 +127,18 @@ class Picture(NamedTuple):
     before: Callable[[Page], None]
 
 
+# A device that handles everything at once.
+HANDLING = """([token, device]) => {
+    const socket = new WebSocket(`${location.origin.replace('http', 'ws')}/v1/ws`, 'malote.v1');
+    const say = frame => socket.send(JSON.stringify(frame));
+    socket.onopen = () => say({ type: 'hello', token, device, cursor: null });
+    socket.onmessage = ({ data }) => {
+        const frame = JSON.parse(data);
+        if (frame.type === 'ping') say({ type: 'pong', id: frame.id });
+        if (frame.type === 'events') say({ type: 'ack', cursor: frame.cursor });
+    };
+}"""
+
 PICTURES = (
     Picture("desktop-light", DESKTOP, "light", synced),
     Picture("desktop-dark", DESKTOP, "dark", with_details),
@@ -136,21 +154,91 @@ def test_the_main_states_are_as_the_readme_shows_them(
 ) -> None:
     """Six pictures, none larger than 150 KB, and every one of them is in the README."""
     furnished(house)
-    folder = KEPT if os.environ.get("MALOTE_SCREENSHOTS") == "keep" else tmp_path
-    readme = (ROOT / "README.md").read_text()
     for picture in PICTURES:
         page = profile(*picture.size, color_scheme=picture.scheme).new_page()
         page.goto(house.link())
         live(page)
         picture.before(page)
-        path = folder / f"{picture.name}.jpg"
-        page.screenshot(path=path, type="jpeg", quality=86)
-        assert path.stat().st_size < BYTES_MAX, picture.name
-        assert f"docs/screenshots/{picture.name}.jpg" in readme
+        keep(page, picture.name, tmp_path)
 
 
-@pytest.mark.parametrize("picture", PICTURES, ids=lambda picture: picture.name)
-def test_the_kept_pictures_are_there_and_small(picture: Picture) -> None:
+def keep(page: Page, name: str, elsewhere: Path) -> None:
+    """Take the picture: small, and one that the README shows."""
+    folder = KEPT if os.environ.get("MALOTE_SCREENSHOTS") == "keep" else elsewhere
+    path = folder / f"{name}.jpg"
+    page.screenshot(path=path, type="jpeg", quality=86)
+    assert path.stat().st_size < BYTES_MAX, name
+    assert f"docs/screenshots/{name}.jpg" in (ROOT / "README.md").read_text()
+
+
+@pytest.fixture
+def busy_house(tmp_path: Path) -> Iterator[House]:
+    """A server with an hour behind it, which asks for signs of life every half second."""
+    if MISSING is not None:
+        pytest.skip(MISSING)
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, happened(tmp_path / "data")).result()
+    with opened(tmp_path / "data", QUICK) as house:
+        yield house
+
+
+def operations(page: Page, house: House) -> None:
+    """Some sessions that have been measured for a while, and one event put aside."""
+    page.goto(house.link("adm"))
+    live(page)
+    for user, device in (("ana", "laptop"), ("ana", "phone"), ("aud", "desk")):
+        page.evaluate(HANDLING, [house.tokens[user], device])
+    page.evaluate(REFUSING, house.tokens["ana"])
+    house.say("Can I still change the address?")
+    page.wait_for_timeout(8_000)
+    page.goto(f"{house.url}/#page=operations")
+    expect(page.get_by_role("row").filter(has_text="no such screen")).to_be_visible()
+    page.wait_for_timeout(500)
+
+
+def in_the_past(page: Page, house: House) -> None:
+    """An auditor looks at the inbox as it was three messages ago."""
+    furnished(house)
+    malote(house.server.folder, "checkpoint", "--sign")
+    newest = max(at for at, kind, _ in recorded(house.server.folder) if kind == "message.received")
+    page.goto(house.link("aud"))
+    live(page)
+    page.goto(f"{house.url}/#at={newest}")
+    for _ in range(3):
+        expect(page.get_by_role("status").filter(has_text="You are looking at")).to_be_visible()
+        page.get_by_role("button", name="Before the last message").click()
+        page.wait_for_timeout(500)
+    open_row(page, "Beatriz")
+    page.wait_for_timeout(800)
+
+
+BEHIND_IT = (
+    ("desktop-operations", DESKTOP, "light", operations),
+    ("phone-operations", PHONE, "dark", operations),
+    ("desktop-past", DESKTOP, "light", in_the_past),
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "scheme", "before"), BEHIND_IT, ids=[each[0] for each in BEHIND_IT]
+)
+def test_what_administrators_and_auditors_see_is_as_the_readme_shows_it(
+    busy_house: House,
+    profile: Profile,
+    tmp_path: Path,
+    name: str,
+    size: tuple[int, int],
+    scheme: str,
+    before: Callable[[Page, House], None],
+) -> None:
+    """After an hour of traffic: plots with something in them, sessions with a past."""
+    page = profile(*size, color_scheme=scheme).new_page()
+    before(page, busy_house)
+    keep(page, name, tmp_path)
+
+
+@pytest.mark.parametrize("name", [each[0] for each in (*PICTURES, *BEHIND_IT)])
+def test_the_kept_pictures_are_there_and_small(name: str) -> None:
     """A README without its pictures, or with megabytes of them, is none."""
-    path = KEPT / f"{picture.name}.jpg"
+    path = KEPT / f"{name}.jpg"
     assert 5_000 < path.stat().st_size < BYTES_MAX

@@ -54,7 +54,8 @@ export function Inbox({
   const asOf = past.inbox?.position ?? null;
   const search = useSearch(typed, { reader, token, inbox, asOf });
   const ids = useShownIds(reader, seen.conversations, inbox, search);
-  const [timeline, setTimeline] = useState(at !== null);
+  const [wanted, setWanted] = useState(false);
+  const timeline = wanted || at !== null;
   const isAuditor = me?.role === "auditor" || me?.role === "admin";
   const walk = useWalk(ids);
 
@@ -81,7 +82,7 @@ export function Inbox({
   };
   const operations = page === "operations" && me?.role === "admin" && token !== null;
   const toggleTimeline = () => {
-    setTimeline((shown) => !shown);
+    setWanted(!timeline);
     go({ at: null });
   };
   const openActive = () => {
