@@ -68,6 +68,20 @@ def test_an_administrator_sees_who_is_online_and_what_was_put_aside(
     expect(page.get_by_role("heading", name="Operations")).to_be_visible()
 
 
+def test_what_was_put_aside_is_delivered_again_by_one_click(house: House, page: Page) -> None:
+    """The device gets it in a frame of its own; while it is under way the page says so."""
+    refused(page, house)
+    operations(page)
+    parked = page.get_by_role("row").filter(has_text="no such screen")
+    parked.get_by_role("button", name="Deliver again").click()
+    expect(parked).to_contain_text("Under way")
+    page.wait_for_function("() => window.replayed.length === 1")
+    page.evaluate("""() => { const [{ request, events }] = window.replayed;
+        const positions = events.map(({ position }) => position);
+        window.wall.send(JSON.stringify({ type: 'replay_ack', request, positions })); }""")
+    expect(page.get_by_text("Nothing is put aside")).to_be_visible()
+
+
 def test_nobody_else_is_led_there(house: House, page: Page) -> None:
     """Not by the menu and not by the address."""
     house.say("hello")

@@ -6,7 +6,14 @@ import { ProblemError } from "../model";
 import type { Minute } from "./audit";
 import { useNow } from "./hooks";
 import { BackIcon, LiveMark, SlowMark } from "./icons";
-import { type Figures, type OpenSession, type ParkedEvent, replay, useFigures } from "./operations";
+import {
+  BEATS_MS,
+  type Figures,
+  type OpenSession,
+  type ParkedEvent,
+  replay,
+  useFigures,
+} from "./operations";
 import { bars, Plot } from "./Plot";
 import { go } from "./route";
 import { Sparkline } from "./Sparkline";
@@ -16,6 +23,7 @@ import { useWords } from "./words";
 
 const HOUR_MS = 3_600_000;
 const MINUTES = 60;
+const SPAN_MIN_MS = 30_000;
 
 export function Operations({ token }: { readonly token: string }) {
   const words = useWords();
@@ -160,6 +168,8 @@ function OnlineRow({
   const number = new Intl.NumberFormat(words.locale);
   const { user, device, state, quality, rtt_ms, behind, in_flight, opened_at } = session;
   const history = figures.beats.get(session.session) ?? [];
+  // A session of a minute fills the line as one of five does.
+  const spanMs = Math.min(BEATS_MS, Math.max(SPAN_MIN_MS, now - (history[0]?.at ?? now)));
   const poor = quality === "poor";
   return (
     <tr>
@@ -175,7 +185,7 @@ function OnlineRow({
       </td>
       <td className="trips figures">
         {history.length === 0 ? null : (
-          <Sparkline history={history} now={now} width={96} height={24} />
+          <Sparkline history={history} now={now} width={96} height={24} spanMs={spanMs} />
         )}
         <span>{rtt_ms === null ? "–" : words.ms(rtt_ms)}</span>
       </td>

@@ -3,26 +3,29 @@ import { useWords } from "./words";
 
 const SPAN_MS = 5 * 60_000;
 
-/** The round trips of the last five minutes; time runs to the right edge, which is now. */
+/** The round trips of the last five minutes, or of `spanMs`; time runs to the right edge, which is now. */
 export function Sparkline({
   history,
   now,
   width = 272,
   height = 40,
+  spanMs = SPAN_MS,
 }: {
   readonly history: ConnectionState["rttHistory"];
   readonly now: number;
   readonly width?: number;
   readonly height?: number;
+  /** How much time the line covers. */
+  readonly spanMs?: number;
 }) {
   const words = useWords();
-  const seen = history.filter(({ at }) => now - at <= SPAN_MS);
+  const seen = history.filter(({ at }) => now - at <= spanMs);
   if (seen.length === 0) return <p className="meta">{words.noRoundTrips}</p>;
   const values = seen.map(({ rttMs }) => rttMs);
   const high = Math.max(...values);
   const scale = Math.max(high, 50);
   const points = seen.map(({ at, rttMs }) => ({
-    x: Math.max(2, width - 4 - ((now - at) / SPAN_MS) * (width - 8)),
+    x: Math.max(2, width - 4 - ((now - at) / spanMs) * (width - 8)),
     y: height - 4 - (rttMs / scale) * (height - 8),
   }));
   const last = points.at(-1);

@@ -7,6 +7,7 @@ import { standing } from "../../src/app/ConnectionPill";
 import { keyTarget } from "../../src/app/ConversationList";
 import { nameOf, previewOf } from "../../src/app/contact";
 import { Linked, safeUrl } from "../../src/app/Linked";
+import { bars, Plot } from "../../src/app/Plot";
 import { grouped } from "../../src/app/phone";
 import { takeToken } from "../../src/app/signInLink";
 import { linesOf } from "../../src/app/timeline";
@@ -140,6 +141,21 @@ describe("a phone number", () => {
   ])("%s is read as %s", (given, read) => {
     expect(grouped(given)).toBe(read);
     expect(grouped(given).replace(/\D/g, "")).toBe(given.replace(/\D/g, ""));
+  });
+});
+
+describe("a plot", () => {
+  const points = [0, 10, 59, 60, 119, 120].map((at) => ({ at, value: 1 }));
+  it("adds up what lies in each part of its time, and leaves out what lies outside", () => {
+    expect(bars(points, 0, 120, 2)).toEqual([
+      { at: 0, value: 3 },
+      { at: 60, value: 2 },
+    ]);
+  });
+  it("says what it shows, and draws nothing where nothing was", () => {
+    const { container } = render(<Plot shown={bars(points, 0, 240, 4)} label="two minutes" />);
+    expect(container.querySelector("svg")?.getAttribute("aria-label")).toBe("two minutes");
+    expect(container.querySelectorAll("rect")).toHaveLength(3);
   });
 });
 
