@@ -210,7 +210,7 @@ class Session:
             case Nack(position, reason):
                 self._nack(position, reason, now)
             case ReplayAck(request, positions):
-                self._replay_handled(request, positions)
+                self._replay_handled(request, positions, now)
             case Hello():
                 raise FrameError("hello is sent once")
             case _:
@@ -308,10 +308,15 @@ class Session:
         self.events.append(DeliveryParked(self.id, position, reason))
         self._settle(None, 0, now)
 
-    def _replay_handled(self, request: int, positions: Sequence[int]) -> None:
-        """What of it is not awaited changes nothing: an older session may have sent it."""
+    def _replay_handled(self, request: int, positions: Sequence[int], now: float) -> None:
+        """What of it is not awaited changes nothing: an older session may have sent it.
+
+        The range that passed over them is recorded first: after a crash between the two the next
+        session would know them neither as parked nor as settled, and count them once more.
+        """
         handled = self.replays.acknowledge(request, positions) if self.replays else ()
         if handled:
+            self._record_acks(now)
             self.events.append(DeliveryReplayAcknowledged(self.id, request, handled))
 
     def _answered(self, id_: int, now: float) -> None:

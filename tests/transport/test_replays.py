@@ -11,7 +11,12 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventstore.events import DeliveryParked, DeliveryReplayAcknowledged, DeliveryReplayed
+from eventstore.events import (
+    DeliveryAcknowledged,
+    DeliveryParked,
+    DeliveryReplayAcknowledged,
+    DeliveryReplayed,
+)
 from tests.transport.pages import cursor, page, visible
 from tests.transport.test_hub import AB, FakeChannel, House, ack, house, run, until
 from transport.frames import Ack, CloseCode, Nack, ReplayAck, Window
@@ -126,6 +131,23 @@ def test_a_replay_that_is_put_aside_again_is_parked_again() -> None:
     assert it.events_to_record() == [DeliveryParked("s1", 3, "still no good")]
     it.receive(ReplayAck(20, (3,)), 1.0)
     assert it.events_to_record() == []
+
+
+def test_the_range_that_passed_over_a_parked_event_is_recorded_before_its_acknowledgement() -> None:
+    """A crash between the two would have it counted a second time, by the next session's range."""
+    it = Session("s1", cursor(0), Window(), lambda: 0.5, 0.0)
+    it.deliver(page(0, [1, 2, 3]), 0.0)
+    it.receive(Ack(cursor(1)), 0.0)
+    it.receive(Nack(2, "bad"), 0.1)
+    it.receive(Ack(cursor(3)), 0.2)
+    it.caught_up("now")
+    it.replays = Replays({2: 20})
+    it.replay(20, [visible(2)])
+    it.events_to_record()
+    it.receive(ReplayAck(20, (2,)), 0.3)
+    assert it.events_to_record() == [
+        DeliveryAcknowledged("s1", 1, 3, 1), DeliveryReplayAcknowledged("s1", 20, (2,))
+    ]  # fmt: skip
 
 
 def test_an_acknowledgement_of_what_was_never_sent_changes_nothing() -> None:
