@@ -57,10 +57,15 @@ def handle(client: TestClient, place: Place, *numbers: int) -> None:
             frame = receive(socket, "events")
             if number != numbers[-1]:
                 socket.send_text(json.dumps({"type": "ack", "cursor": frame["cursor"]}))
+    until_recorded(client, "client.disconnected")
+
+
+def until_recorded(client: TestClient, type_: str) -> None:
+    """Wait for an event of this type, 10 s at most."""
     house = client.app_state["house"]
     deadline = time.monotonic() + 10
-    while not house.recorded["client.disconnected"]:
-        assert time.monotonic() < deadline, "the session's end is recorded"
+    while not house.recorded[type_]:
+        assert time.monotonic() < deadline, f"no {type_} is recorded"
         time.sleep(0.01)
 
 
@@ -83,6 +88,36 @@ def test_one_device_or_a_page_or_as_it_was(client: TestClient, place: Place) -> 
     [then] = before["accounts"]
     assert terms(then) == {"addressed": 1, "outstanding": 1}
     assert before["cursor"].split(".")[1] == str(account["ack_floor"])
+
+
+def test_what_is_put_aside_and_delivered_again_is_accounted_for_at_each_step(
+    client: TestClient, place: Place
+) -> None:
+    """Parked, outstanding once an admin has asked for it, acknowledged when it was handled."""
+    with connect(client) as socket:
+        hello(socket, place.tokens["ana"])
+        post(client, "support", chat("s-1"))
+        frame = receive(socket, "events")
+        addressed, position = len(frame["events"]), frame["events"][0]["position"]
+        socket.send_text(json.dumps({"type": "nack", "position": position, "reason": "bad"}))
+        socket.send_text(json.dumps({"type": "ack", "cursor": frame["cursor"]}))
+        until_recorded(client, "delivery.parked")
+        [account] = asked(client, place)["accounts"]
+        assert (account["parked"], account["residue"]) == (1, 0)
+        answer = client.post(
+            "/v1/deliveries/d/replay", json={"user": "ana"}, headers=place.headers("adm")
+        )
+        assert answer.json()["positions"] == [position]
+        replayed = receive(socket, "replayed")
+        [account] = asked(client, place)["accounts"]
+        assert (account["parked"], account["residue"]) == (0, 0)
+        assert account["outstanding"] > 0
+        handled = {"request": replayed["request"], "positions": [position]}
+        socket.send_text(json.dumps({"type": "replay_ack", **handled}))
+        until_recorded(client, "delivery.replay_acknowledged")
+    until_recorded(client, "client.disconnected")
+    [account] = asked(client, place)["accounts"]
+    assert terms(account) == {"addressed": addressed, "acknowledged": addressed}
 
 
 @pytest.mark.parametrize("bad", ["device=ana", "after=", "limit=0", "as_of=soon", "user=ana"])
