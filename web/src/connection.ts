@@ -84,6 +84,7 @@ export class Connection {
     this.#intake = new Intake(this.#state.cursor, options, {
       handled: ({ cursor }, events) => this.#handled(cursor, events),
       live: (frame) => this.#live(frame),
+      send: (frame) => this.send(frame),
       failed: (error, current) => this.#failed(error, current),
     });
   }
@@ -370,6 +371,9 @@ export class Connection {
         break;
       case "live":
         this.#demandFollows(frame.cursor);
+        this.#intake.put(frame);
+        break;
+      case "replayed":
         this.#intake.put(frame);
         break;
       case "reset":

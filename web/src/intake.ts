@@ -6,9 +6,20 @@
 // still being handled while the next link opened.
 
 import { positionOf } from "./cursor";
-import type { Cursor, EventsFrame, LiveFrame, ResetFrame, SkippedFrame, WireEvent } from "./wire";
+import type {
+  ClientFrame,
+  Cursor,
+  EventsFrame,
+  LiveFrame,
+  ReplayedFrame,
+  ResetFrame,
+  SkippedFrame,
+  WireEvent,
+} from "./wire";
 
 const BATCH_MAX = 1_000;
+/** More than a server has under way for one device. */
+const REMEMBERED_MAX = 4_000;
 
 /** Events in order, each handed over once; empty where only the cursor moved. */
 export interface Batch {
@@ -24,6 +35,11 @@ export interface Handlers {
   readonly onSkipped?: ((frame: SkippedFrame) => unknown) | undefined;
   /** The server's history is another one: load everything anew. Default: passed over. */
   readonly onReset?: ((frame: ResetFrame) => unknown) | undefined;
+  /**
+   * Events that were put aside before, again, each once of a `request`: they lie below the cursor and
+   * do not move it. What is rejected is put aside again. Default: left under way, not acknowledged.
+   */
+  readonly onReplayed?: ((frame: ReplayedFrame) => unknown) | undefined;
 }
 
 interface Side {
@@ -31,17 +47,20 @@ interface Side {
   handled(frame: { cursor: Cursor }, events: readonly WireEvent[]): void;
   /** Everything before it has been handled. */
   live(frame: LiveFrame): void;
+  send(frame: ClientFrame): void;
   /** `current`: what could not be handled came over the present link. */
   failed(error: unknown, current: boolean): void;
 }
 
-type Item = EventsFrame | SkippedFrame | ResetFrame | LiveFrame;
+type Item = EventsFrame | SkippedFrame | ResetFrame | ReplayedFrame | LiveFrame;
 
 export class Intake {
   /** The last event that the application has handled. */
   cursor: Cursor | null;
   readonly #handlers: Handlers;
   readonly #side: Side;
+  /** What was handled of which request, while this page lives. */
+  readonly #again = new Set<string>();
   #queue: Item[] = [];
   #link = 0;
   #busy = false;
@@ -82,6 +101,7 @@ export class Intake {
     const { onEvents, onSkipped, onReset } = this.#handlers;
     if (item.type === "live") return this.#side.live(item);
     if (item.type === "reset") return this.#finish(onReset?.(item), item, [], true);
+    if (item.type === "replayed") return this.#replay(item);
     if (item.type === "skipped") {
       return this.#finish(this.#isNew(item.cursor) && onSkipped?.(item), item, []);
     }
@@ -101,6 +121,24 @@ export class Intake {
     // A reset may lead back; nothing else does.
     if (back || this.#isNew(frame.cursor)) this.cursor = frame.cursor;
     return this.#side.handled(frame, events);
+  }
+
+  async #replay({ type, request, events }: ReplayedFrame): Promise<void> {
+    const { onReplayed } = this.#handlers;
+    if (onReplayed === undefined) return;
+    const known = this.#again;
+    const fresh = events.filter(({ position }) => !known.has(`${request}.${position}`));
+    try {
+      if (fresh.length > 0) await onReplayed({ type, request, events: fresh });
+      if (known.size > REMEMBERED_MAX) known.clear();
+      for (const { position } of fresh) known.add(`${request}.${position}`);
+      const positions = events.map(({ position }) => position);
+      this.#side.send({ type: "replay_ack", request, positions });
+    } catch (error) {
+      // Not the link's end, as with others: it would come again with the next, for ever.
+      for (const { position } of fresh)
+        this.#side.send({ type: "nack", position, reason: `${error}`.slice(0, 200) });
+    }
   }
 
   #isNew(cursor: Cursor): boolean {

@@ -12,6 +12,7 @@ import type { ConnectionState } from "./model";
 import type {
   ClientFrame,
   Cursor,
+  ReplayedFrame,
   ResetFrame,
   SkippedFrame,
   WelcomeFrame,
@@ -45,6 +46,8 @@ export interface UseWebSocketOptions {
   onBatch?: (batch: Batch) => unknown;
   onSkipped?: (frame: SkippedFrame) => unknown;
   onReset?: (frame: ResetFrame) => unknown;
+  /** An event that was put aside before and comes again on request; default: `onMessage`. */
+  onReplayed?: EventHandler;
   onOpen?: (frame: WelcomeFrame) => void;
   onClose?: (close: CloseInfo) => void;
   onError?: (error: unknown) => void;
@@ -184,6 +187,10 @@ class Feed {
         await this.options.onReset?.(frame);
         arriveAt(frame);
       },
+      onReplayed: async ({ events }: ReplayedFrame) => {
+        const { onReplayed, onMessage } = this.options;
+        for (const event of events) await this.#tell(event, onReplayed ?? onMessage);
+      },
       onOpen: (frame: WelcomeFrame) => this.options.onOpen?.(frame),
       onClose: (close: CloseInfo) => this.options.onClose?.(close),
       onError: (error: unknown) => this.options.onError?.(error),
@@ -191,14 +198,19 @@ class Feed {
     };
   }
 
+  /** Awaited only where there is something to wait for, or 10,000 events were 10,000 turns. */
+  #tell(event: WireEvent, first: EventHandler | undefined): Promise<unknown> | undefined {
+    const answers = [first?.(event)];
+    for (const handler of this.#handlers) answers.push(handler(event));
+    return answers.some((one) => one instanceof Promise) ? Promise.all(answers) : undefined;
+  }
+
   async #hand(batch: Batch, place: Place): Promise<void> {
     for (const event of batch.events) {
       // A batch of which one event was rejected comes again; those before it were handled.
       if (event.position <= place.handed) continue;
-      const answers = [this.options.onMessage?.(event)];
-      for (const handler of this.#handlers) answers.push(handler(event));
-      // Awaited only where there is something to wait for, or 10,000 events were 10,000 turns.
-      if (answers.some((answer) => answer instanceof Promise)) await Promise.all(answers);
+      const answer = this.#tell(event, this.options.onMessage);
+      if (answer !== undefined) await answer;
       place.handed = event.position;
     }
     await this.options.onBatch?.(batch);

@@ -166,6 +166,7 @@ export type ClientFrame =
   | { type: "hello"; token: string; device: string; cursor: Cursor | null; window?: Window }
   | { type: "ack"; cursor: Cursor }
   | { type: "nack"; position: number; reason: string }
+  | { type: "replay_ack"; request: number; positions: number[] }
   | { type: "pong"; id: number }
   | { type: "refresh"; token: string };
 
@@ -216,6 +217,13 @@ export interface ResetFrame {
   cursor: Cursor;
   reason: ResetReason;
 }
+/** Events that were put aside for this device, again; they lie below the cursor. */
+export interface ReplayedFrame {
+  type: "replayed";
+  /** Where in the log it was asked for: of one request an event is handled once. */
+  request: number;
+  events: WireEvent[];
+}
 export interface PingFrame {
   type: "ping";
   id: number;
@@ -239,6 +247,7 @@ export type ServerFrame =
   | LiveFrame
   | SkippedFrame
   | ResetFrame
+  | ReplayedFrame
   | PingFrame
   | RefreshedFrame
   | ErrorFrame

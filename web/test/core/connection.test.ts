@@ -1,8 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { type Batch, Connection, type ConnectionOptions } from "../../src/connection";
-import type { ResetFrame, SkippedFrame } from "../../src/wire";
+import type { ReplayedFrame, ResetFrame, SkippedFrame } from "../../src/wire";
 import {
   cursorAt,
+  eventAt,
   eventsFrame,
   FakeSocket,
   live,
@@ -254,6 +255,47 @@ describe("what is not an event", () => {
     expect(resets).toEqual([{ type: "reset", cursor: cursorAt(20), reason }]);
     expect(seen).toEqual([21, 22]);
     expect(state()).toMatchObject({ status: "live", cursor: cursorAt(22) });
+  });
+
+  it("hands out what comes again on request once of a request, and acknowledges it", async () => {
+    const again: [number, number[]][] = [];
+    const positions = (frame: ReplayedFrame) => frame.events.map(({ position }) => position);
+    connect({
+      cursor: cursorAt(9),
+      onReplayed: (frame) => void again.push([frame.request, positions(frame)]),
+    });
+    const replayed = (request: number): ReplayedFrame => ({
+      type: "replayed",
+      request,
+      events: [eventAt(3), eventAt(5)],
+    });
+    FakeSocket.last.goLive(9).say(replayed(40));
+    await settle();
+    expect(again).toEqual([[40, [3, 5]]]);
+    expect(FakeSocket.last.ofType("replay_ack")).toEqual([
+      { type: "replay_ack", request: 40, positions: [3, 5] },
+    ]);
+    expect(state().cursor).toBe(cursorAt(9));
+    FakeSocket.last.drop();
+    vi.advanceTimersByTime(1_000);
+    FakeSocket.last.goLive(9).say(replayed(40), replayed(41));
+    await settle();
+    expect(again).toEqual([
+      [40, [3, 5]],
+      [41, [3, 5]],
+    ]);
+    expect(FakeSocket.last.ofType("replay_ack").map(({ request }) => request)).toEqual([40, 41]);
+  });
+
+  it("puts aside again what cannot be handled this time either, and keeps the link", async () => {
+    connect({ cursor: cursorAt(9), onReplayed: () => Promise.reject(new Error("full")) });
+    FakeSocket.last.goLive(9).say({ type: "replayed", request: 40, events: [eventAt(3)] });
+    await settle();
+    expect(FakeSocket.last.ofType("nack")).toEqual([
+      { type: "nack", position: 3, reason: "Error: full" },
+    ]);
+    expect(FakeSocket.last.ofType("replay_ack")).toEqual([]);
+    expect(state().status).toBe("live");
   });
 
   it("tells of skipped events and goes on behind them", () => {

@@ -25,6 +25,11 @@ export class Applying {
       await this.events(frame.events, frame.cursor);
       return;
     }
+    if (frame.type === "replayed") {
+      // The server's list has each in its place; ours was stored without them.
+      await this.#loading.anew(this.#tab.meta?.cursor);
+      return;
+    }
     await this.#loading.anew(frame.cursor);
     this.#tab.set(
       frame.type === "skipped"

@@ -1,9 +1,13 @@
 // The other tabs of this browser: which one leads, and what the tabs tell each other.
 
 import type { Batch } from "../../connection";
-import type { InboxState, ResetFrame, SkippedFrame, SyncOutcome } from "../../model";
+import type { InboxState, ReplayedFrame, ResetFrame, SkippedFrame, SyncOutcome } from "../../model";
 
-export type Frame = (Batch & { readonly type: "events" }) | SkippedFrame | ResetFrame;
+export type Frame =
+  | (Batch & { readonly type: "events" })
+  | SkippedFrame
+  | ResetFrame
+  | ReplayedFrame;
 export type Shared = Pick<InboxState, "connection" | "complete" | "skipped" | "reset">;
 export type Call =
   | { readonly type: "frame"; readonly frame: Frame }

@@ -171,6 +171,7 @@ export class BrowserStore implements InboxStore {
       onEvents: (batch) => handle({ type: "events", ...batch }),
       onSkipped: handle,
       onReset: handle,
+      onReplayed: handle,
     });
     link.subscribe(() => this.#connected(link.getSnapshot()));
     this.#link = link;
