@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from api import problems
 from api.auth import ADMINS, ANYONE_INSIDE, AUDITORS, WRITERS, only
 from api.control import serve_control
+from api.expiry import expire_devices
 from api.house import House, State, open_house
 from api.middleware import AddressLimit, Answers, Hosts
 from api.rate_limits import RateLimits
@@ -109,11 +110,17 @@ def create_app(
     return app
 
 
+def _start_tasks(house: House, tally: Tally) -> None:
+    age_s = house.settings.device_expiry_days * 86_400
+    house.tasks.start("refusals", partial(record_refusals, house, tally))
+    house.tasks.start("expiry", partial(expire_devices, house.records, house.hub, age_s=age_s))
+
+
 def _opening(settings: Settings, tally: Tally) -> Lifespan:
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[State]:
         async with open_house(settings) as house, serve_control(house.records, settings.data):
-            house.tasks.start("refusals", partial(record_refusals, house, tally))
+            _start_tasks(house, tally)
             yield State(house=house)
 
     return lifespan
@@ -123,7 +130,7 @@ def _given(house: House, tally: Tally) -> Lifespan:
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[State]:
         async with serve_control(house.records, house.settings.data):
-            house.tasks.start("refusals", partial(record_refusals, house, tally))
+            _start_tasks(house, tally)
             yield State(house=house)
 
     return lifespan

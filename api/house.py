@@ -291,7 +291,7 @@ async def standing_of(records: Records, user: str, device: str) -> Standing | No
         known, after = further(known, page), page[-1].position
     if known is None:
         return None
-    return Standing(known.ack_floor, known.told, known.parked, known.replays)
+    return Standing(known.ack_floor, known.told, known.parked, known.replays, known.closed_until)
 
 
 def announce_replays(hub: Hub, events: Sequence[RecordedEvent]) -> None:

@@ -142,6 +142,11 @@ class Settings:
         validator=_at_least(0.001),
         help="How long events wait for a device; older ones are skipped, and stay in /v1/sync.",
     )
+    device_expiry_days: float = option(
+        default=30.0,
+        validator=_at_least(0.001),
+        help="A device not seen for so long is closed: nothing waits for it until it returns.",
+    )
     requests_user_per_s: float = option(
         default=100.0,
         validator=_at_least(0.1),

@@ -363,3 +363,30 @@ def list_parked(
     named = orjson.dumps(list(devices or ())).decode()
     few = orjson.dumps(list(positions or ())).decode()
     return Query(sql, {"devices": named, "positions": few, "limit": limit}, Parked, _READS)
+
+
+@frozen
+class Unseen:
+    """A device that is not connected, when it was last seen, and how far it is."""
+
+    user: str
+    device: str
+    last_seen_at: Microseconds
+    ack_floor: int
+
+
+def list_unseen(before_us: int, device: Device | None = None, *, limit: int = 100) -> Query[Unseen]:
+    """Devices last seen before a time (µs since the Unix epoch) and not expired, the oldest first.
+
+    Seen is who connected, disconnected, or had something recorded; and who is connected.
+    """
+    one = "" if device is None else "AND d.user = :user AND d.device = :device"
+    sql = f"""SELECT d.user, d.device, max(d.last_at, ifnull(max(c.closed_at), 0)), d.ack_floor
+        FROM deliveries AS d LEFT JOIN connections AS c USING (user, device)
+        WHERE d.expired_at IS NULL AND d.last_at < :before {one}
+        GROUP BY d.user, d.device
+        HAVING count(c.session) = count(c.closed_at) AND ifnull(max(c.closed_at), 0) < :before
+        ORDER BY d.last_at, d.user, d.device LIMIT :limit"""
+    user, name = device or (None, None)
+    values: Values = {"before": before_us, "user": user, "device": name, "limit": limit}
+    return Query(sql, values, Unseen, (*_READS, "connections"))

@@ -22,7 +22,7 @@ from attrs import frozen
 
 from eventstore.codec import time_text
 from eventstore.cursor import Cursor
-from eventstore.events import RecordedEvent
+from eventstore.events import DeviceExpired, RecordedEvent
 from eventstore.log import EventLog, LogUnavailable, wall_clock_us
 from transport.audience import Audience, NotInMemory
 from transport.connection import Admit, Channel, Connection, Grant, HubSide, Refused
@@ -198,6 +198,10 @@ class Hub:
         connection.advance(self._monotonic())
         return connection
 
+    async def recorded(self) -> bool:
+        """Wait until what sessions have recorded so far is in the log; False if it takes long."""
+        return await self._recorder.flush(FLOOR_RECORDS_S)
+
     def _begin(self, device: tuple[str, str]) -> None:
         """Count what makes a device's older standing void; its sessions, above all.
 
@@ -245,6 +249,21 @@ class Hub:
             self._replayer.ask(connection, request, positions)
         else:
             self._begin((user, device))  # one that is just coming is judged again, with these
+
+    def begun(self, user: str, device: str) -> int:
+        """How often something made a device's older standing void; for :meth:`expire`."""
+        return self._begun.get((user, device), 0)
+
+    def expire(self, user: str, device: str, begun: int, event: DeviceExpired) -> bool:
+        """Record that a device expired; not if it is here, or was since ``begun`` was asked for.
+
+        One that is just coming is judged again, and learns of it.
+        """
+        if (user, device) in self._by_device or self.begun(user, device) != begun:
+            return False
+        self._begin((user, device))
+        self._recorder.record(f"client:{user}/{device}", event)
+        return True
 
     # --- commits -------------------------------------------------------------------------------
 

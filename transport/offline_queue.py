@@ -30,10 +30,17 @@ DEFAULT_QUEUE = QueueLimits()
 
 
 async def overflow(
-    log: EventLog, after: Cursor, inboxes: frozenset[str], limits: QueueLimits, now_us: int
+    log: EventLog,
+    after: Cursor,
+    inboxes: frozenset[str],
+    limits: QueueLimits,
+    now_us: int,
+    *,
+    closed_until: int = 0,
 ) -> Skipped | None:
     """What a device that has everything up to ``after`` is not sent any more; None for nothing.
 
+    Up to ``closed_until`` that is all of it: the device had expired, and nothing waited for it.
     The usual device, a little behind, costs two questions that the tail answers.
     Raises LogUnavailable.
     """
@@ -44,6 +51,9 @@ async def overflow(
     if pending > limits.events_max:
         excess = await log.newest_visible(limits.events_max + 1, inboxes)
     expired = await _expired(log, after.position, now_us - round(limits.age_s * _US))
+    expired = max(expired, min(closed_until, log.head.position))
+    if max(excess, expired) <= after.position:
+        return None
     until = await log.cursor_at(max(excess, expired))
     assert until is not None, "both are positions of this log"
     count = await log.count_visible(after.position, inboxes, most=ALL, until=until.position)

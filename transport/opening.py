@@ -25,6 +25,7 @@ class Standing:
 
     Up to ``floor`` everything is settled: acknowledged, skipped, parked. ``told`` is where it goes
     on without a cursor, lower where it may not have heard of a skip; ``parked`` lies beyond.
+    Up to ``closed_until`` nothing waits: the device had not been seen for so long that it expired.
     ``replays`` maps parked events that are to be delivered again to the requests for it.
     """
 
@@ -32,6 +33,7 @@ class Standing:
     told: int
     parked: frozenset[int] = frozenset()
     replays: Mapping[int, int] = field(factory=dict)
+    closed_until: int = 0
 
 
 AckFloor = Callable[[str, str], Awaitable[Standing | None]]
@@ -114,7 +116,8 @@ async def prepare_opening(
     inboxes = grant.inboxes
     standing = await _seen(await ack_floor(grant.user, hello.device), inboxes, log)
     start = await _start(hello.cursor, standing, log)
-    skipped = await overflow(log, start.cursor, inboxes, queue, now_us)
+    closed_until = 0 if standing is None else standing.closed_until
+    skipped = await overflow(log, start.cursor, inboxes, queue, now_us, closed_until=closed_until)
     after = start.cursor if skipped is None else skipped.cursor
     pending = await log.count_visible(after.position, inboxes, most=PENDING_MAX)
     opening = Opening(hello.device, grant, admit, start, pending, agreed, standing, 0, skipped, 0)
