@@ -1,12 +1,9 @@
 // The inbox: the list and the open conversation under the top bar, and what keys do.
 
-import { useCallback, useMemo, useRef, useState } from "react";
+import { useMemo, useRef, useState } from "react";
 import type { InboxReader, InboxState, InboxStore } from "../model";
-import { ConversationList } from "./ConversationList";
-import { FirstRun } from "./FirstRun";
-import { useInbox, useLasting, useMedia, useNow } from "./hooks";
-import { Listed, Notices, SearchTold } from "./List";
-import { OpenConversation } from "./OpenConversation";
+import { Columns } from "./Columns";
+import { useInbox, useMedia } from "./hooks";
 import { Operations } from "./Operations";
 import { go, useRoute } from "./route";
 import { Shortcuts } from "./Shortcuts";
@@ -18,10 +15,6 @@ import { usePast } from "./usePast";
 import { type SearchState, useSearch } from "./useSearch";
 import { useShortcuts } from "./useShortcuts";
 import type { Language } from "./words";
-import { useWords } from "./words";
-
-const CLOCK_MS = 30_000;
-const DIM_AFTER_MS = 10_000;
 
 export function Inbox({
   store,
@@ -34,11 +27,8 @@ export function Inbox({
   readonly language: Language;
   readonly onLanguage: (language: Language) => void;
 }) {
-  const words = useWords();
-  const now = useNow(CLOCK_MS);
-  const narrow = useMedia("(max-width: 599px)");
   const wide = useMedia("(min-width: 900px)");
-  const { c: open, at, page } = useRoute();
+  const { at, page } = useRoute();
   const [inbox, setInbox] = useState<string | null>(null);
   const [typed, setTyped] = useState("");
   const [details, setDetails] = useState(false);
@@ -46,27 +36,19 @@ export function Inbox({
   const searchBox = useRef<HTMLInputElement>(null);
   const sync = useSync(store);
   const me = useMe(store, state.user, state.connection.status === "live");
-  const past = usePast(store, at);
+  const isAuditor = me?.role === "auditor" || me?.role === "admin";
+  const past = usePast(store, isAuditor ? at : null);
   const inPast = past.inbox !== null;
   const reader = past.inbox ?? store;
-  const seen = useInbox(reader);
+  const { conversations } = useInbox(reader);
   const token = store.getToken();
   const asOf = past.inbox?.position ?? null;
   const search = useSearch(typed, { reader, token, inbox, asOf });
-  const ids = useShownIds(reader, seen.conversations, inbox, search);
+  const ids = useShownIds(reader, conversations, inbox, search);
   const [wanted, setWanted] = useState(false);
   const timeline = wanted || at !== null;
-  const isAuditor = me?.role === "auditor" || me?.role === "admin";
   const walk = useWalk(ids);
 
-  const onRead = useCallback(
-    (id: string, position: number) => store.markRead(id, position),
-    [store],
-  );
-  const openRow = (id: string) => {
-    walk.setActive(id);
-    go({ c: id });
-  };
   const leave = () => {
     if (help) return;
     if (operations) {
@@ -86,7 +68,7 @@ export function Inbox({
     go({ at: null });
   };
   const openActive = () => {
-    if (walk.active !== null) openRow(walk.active);
+    if (walk.active !== null) go({ c: walk.active });
   };
   const shortcuts = useShortcuts({
     j: () => walk.step(1),
@@ -100,12 +82,6 @@ export function Inbox({
     "?": () => setHelp(true),
   });
 
-  const dimmed = useLasting(state.connection.downSince !== null, DIM_AFTER_MS);
-  const empty = state.phase === "ready" && state.complete && state.conversations.length === 0;
-  const filtered = inbox !== null || search.ids !== null;
-  const emptyText = filtered ? words.nothingInInbox : inPast ? words.nothingYet : null;
-  const first = empty && !inPast && me !== null ? <FirstRun store={store} me={me} /> : null;
-  const classes = ["columns", open === null ? "" : "columns-open", dimmed ? "dimmed" : ""];
   return (
     <div className={inPast ? "app past" : "app"}>
       <TopBar
@@ -130,40 +106,20 @@ export function Inbox({
       {operations ? (
         <Operations token={token} />
       ) : (
-        <main className={classes.join(" ").trim()}>
-          <nav className="side" aria-label={words.conversations}>
-            {inPast ? null : <Notices store={store} state={state} onLoad={sync.run} />}
-            <SearchTold search={search} typed={typed} />
-            <Listed state={seen} empty={emptyText} count={ids.length}>
-              <ConversationList
-                inbox={reader}
-                ids={ids}
-                complete={seen.complete || search.ids !== null}
-                open={open}
-                active={walk.active}
-                now={now}
-                found={search.found}
-                onOpen={openRow}
-                onActive={walk.setActive}
-              />
-            </Listed>
-          </nav>
-          {narrow && open === null ? (
-            first
-          ) : (
-            <OpenConversation
-              key={`${open} ${asOf}`}
-              inbox={reader}
-              id={open}
-              found={open === null ? undefined : search.found.get(open)}
-              onRead={me?.may.includes("read") && !inPast ? onRead : null}
-              now={now}
-              details={details}
-              onDetails={setDetails}
-              empty={first}
-            />
-          )}
-        </main>
+        <Columns
+          store={store}
+          state={state}
+          me={me}
+          past={past}
+          inbox={inbox}
+          search={search}
+          typed={typed}
+          ids={ids}
+          walk={walk}
+          details={details}
+          onDetails={setDetails}
+          onLoad={sync.run}
+        />
       )}
       <Shortcuts
         open={help}

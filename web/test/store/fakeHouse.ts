@@ -112,7 +112,8 @@ export class FakeHouse {
     this.asked.push(path);
     if (!this.reachable) throw new TypeError("no route to host");
     const url = new URL(path, "http://localhost");
-    const at = Math.max(0, this.head - this.lag);
+    const asOf = url.searchParams.get("as_of");
+    const at = asOf === null ? Math.max(0, this.head - this.lag) : Number(asOf);
     const body = this.#answer(url, at, init?.body);
     const ok = body !== null;
     const problem = { type: "urn:malote:problem:not-found", title: "Not found", status: 404 };
