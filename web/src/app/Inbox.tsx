@@ -46,7 +46,8 @@ export function Inbox({
   const search = useSearch(typed, { reader, token, inbox, asOf });
   const ids = useShownIds(reader, conversations, inbox, search);
   const [wanted, setWanted] = useState(false);
-  const timeline = wanted || at !== null;
+  if (at !== null && !wanted) setWanted(true); // and it stays when one is back to now
+  const timeline = wanted;
   const walk = useWalk(ids);
 
   const leave = () => {
@@ -64,8 +65,8 @@ export function Inbox({
   };
   const operations = page === "operations" && me?.role === "admin" && token !== null;
   const toggleTimeline = () => {
-    setWanted(!timeline);
     go({ at: null });
+    setWanted(!timeline);
   };
   const openActive = () => {
     if (walk.active !== null) go({ c: walk.active });
