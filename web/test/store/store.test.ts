@@ -189,6 +189,21 @@ describe("skipped, reset, sync", () => {
     expect(store.getConversation("a")).toMatchObject({ messages: 11, unread: 11 });
   });
 
+  it("has in its place what was put aside and comes again, and says that it has", async () => {
+    for (const text of ["one", "put aside", "three"]) house.say("a", text);
+    const [one, aside, three] = house.events.splice(0) as [WireEvent, WireEvent, WireEvent];
+    house.events.push(one);
+    const store = await signedIn();
+    house.events.push(aside, three);
+    const frame = { after: cursorAt(1), cursor: cursorAt(3), attempt: 1, events: [three] };
+    FakeSocket.last.open().say(welcome(1), { type: "events", ...frame }, live(3));
+    await until(() => store.getConversation("a")?.messages === 2);
+    FakeSocket.last.say({ type: "replayed", request: 9, events: [aside] });
+    await until(() => FakeSocket.last.ofType("replay_ack").length === 1);
+    expect(store.getConversation("a")?.messages).toBe(3);
+    expect(await stored()).toContain(cursorAt(3));
+  });
+
   it("brings what was skipped when asked for it, counted and checked", async () => {
     house.say("a", "one");
     const store = await signedIn();
