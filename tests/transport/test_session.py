@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 import pytest
@@ -571,6 +572,14 @@ class SessionMachine(RuleBasedStateMachine):
         self.it.tick(self.now, cursor(self.head))
         self._drain()
 
+    @rule()
+    def answer_no_ping(self) -> None:
+        """An answer to no ping is illegal, and changes nothing."""
+        before = self.it.floor, self.it.last_sent, self.it.in_flight
+        with pytest.raises(FrameError):
+            self.it.receive(Pong(1_000_000), self.now)
+        assert (self.it.floor, self.it.last_sent, self.it.in_flight) == before
+
     @invariant()
     def the_window_holds(self) -> None:
         """Never more than the window, except one large event alone."""
@@ -597,4 +606,8 @@ class SessionMachine(RuleBasedStateMachine):
 
 
 TestSessionMachine = SessionMachine.TestCase
-TestSessionMachine.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestSessionMachine.settings = settings(
+    max_examples=int(os.environ.get("MALOTE_EXAMPLES", "1500")),
+    stateful_step_count=50,
+    deadline=None,
+)
