@@ -20,7 +20,7 @@ serve: .venv/run inbox ## Start the server on ./malote-data
 web: api/static/index.html ## Build the web inbox into api/static
 test: .venv/dev api/static/index.html ## Run all tests
 	$(WITH_NODE) npm run -s test
-	$(BIN)/pytest -n auto $(ARGS)
+	$(BIN)/pytest -n auto --dist worksteal $(ARGS)
 lint: .venv/dev web/node_modules/.installed ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

@@ -238,7 +238,7 @@ def _silenced(event: RecordedEvent) -> RecordedEvent:
 DIGESTS = {
     ("conversations", 1): "d198d708c8e1c218",
     ("messages", 1): "23714a8cb70740c8",
-    ("deliveries", 2): "3ce4a1d3552bc9b9",
+    ("deliveries", 3): "f0e07a22b5d276de",
     ("ledger", 1): "686a1282c7516186",
     ("connections", 2): "056925510cd975c6",
     ("metrics", 2): "d38d8d429cbfd68b",
