@@ -1,4 +1,4 @@
-"""A furnished data folder and an application on it, for the tests of handlers."""
+"""A furnished data folder, an application on it and sockets to it, for the tests of handlers."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import pytest
 from attrs import field, frozen
-from starlette.testclient import TestClient
+from starlette.testclient import TestClient, WebSocketTestSession
+from starlette.websockets import WebSocketDisconnect
 
 from api import actions
 from api.app import create_app
@@ -119,3 +121,38 @@ def post(client: TestClient, inbox: str, webhook: tuple[bytes, dict[str, str]]) 
     """Deliver one webhook."""
     body, headers = webhook
     return client.post(f"/webhooks/{inbox}", content=body, headers=headers)
+
+
+def connect(client: TestClient, **headers: str) -> WebSocketTestSession:
+    """A socket on which nothing was said yet."""
+    headers = {"Host": "localhost", **headers}  # the test client has its own idea of ours
+    return client.websocket_connect("/v1/ws", subprotocols=["malote.v1"], headers=headers)
+
+
+def hello(socket: WebSocketTestSession, token: str, device: str = "d") -> dict[str, Any]:
+    """Say hello; what is answered."""
+    frame = {"type": "hello", "token": token, "device": device, "cursor": None}
+    socket.send_text(orjson.dumps(frame).decode())
+    answer: dict[str, Any] = socket.receive_json()
+    return answer
+
+
+def receive(socket: WebSocketTestSession, kind: str) -> dict[str, Any]:
+    """The next frame of this type."""
+    while (frame := socket.receive_json())["type"] != kind:
+        pass
+    found: dict[str, Any] = frame
+    return found
+
+
+@contextmanager
+def connected(client: TestClient, place: Place, user: str) -> Iterator[WebSocketTestSession]:
+    """A live session of a user's desk, which the server ends."""
+    with connect(client) as socket:
+        hello(socket, place.tokens[user], "desk")
+        receive(socket, "live")
+        yield socket
+        # Not we: the test client cancels an application that is still at work.
+        socket.send_text("that is no frame")
+        with pytest.raises(WebSocketDisconnect):
+            receive(socket, "no such frame")

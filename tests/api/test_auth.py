@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import jwt
@@ -16,17 +15,11 @@ from starlette.testclient import TestClient
 
 from api.app import ROUTES
 from api.control import call
-from tests.api.serving import JWT_SECRET, USERS, Place, chat, furnished, order, post, serving
+from tests.api.serving import JWT_SECRET, USERS, Place, chat, order, post, serving
 
 OPEN_TO_ANYONE = {"/livez", "/readyz", "/webhooks/{inbox}", "/openapi.json", "/asyncapi.json"}
 STREAMS = {"/v1/events", "/v1/ws"}
 """They end with their client; their own files test who is let in."""
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
-    """A furnished folder."""
-    return furnished(tmp_path / "data")
 
 
 @pytest.fixture

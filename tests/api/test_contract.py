@@ -6,7 +6,6 @@ import json
 import re
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, get_args
 
 import jsonschema_rs
@@ -22,7 +21,7 @@ from api.openapi import openapi
 from api.operations import OPERATIONS
 from api.problems import PROBLEMS
 from api.routes import query
-from tests.api.serving import Place, chat, furnished, order, post, serving
+from tests.api.serving import Place, chat, order, post, serving
 from transport.frames import ClientFrame, ServerFrame, frame_type
 
 STREAMS = {"/v1/events"}
@@ -30,12 +29,6 @@ READ_OTHERWISE = {("GET", "/v1/events"), ("GET", "/readyz")}
 """A stream without end, and a route that takes any query."""
 
 IDS = {"device": "desk", "id": "c_none", "inbox": "nowhere"}
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
-    """A furnished folder."""
-    return furnished(tmp_path / "data")
 
 
 @pytest.fixture

@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
-from tests.api.serving import Place, chat, furnished, order, post, serving
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
-    """A furnished folder."""
-    return furnished(tmp_path / "data")
+from tests.api.serving import Place, chat, order, post, serving
 
 
 @pytest.fixture

@@ -4,22 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
-from starlette.websockets import WebSocketDisconnect
 
 from api.settings import PREFIX, Settings
-from tests.api.serving import JWT_SECRET, Place, furnished, order, post, serving
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
-    """A furnished folder."""
-    return furnished(tmp_path / "data")
+from tests.api.serving import JWT_SECRET, Place, connected, order, post, receive, serving
 
 
 @pytest.fixture
@@ -29,28 +19,6 @@ def client(place: Place) -> Iterator[TestClient]:
         yield client
 
 
-@contextmanager
-def connected(client: TestClient, place: Place, user: str) -> Iterator[Any]:
-    """A live session of a user, ended by the server."""
-    host = {"Host": "localhost"}
-    with client.websocket_connect("/v1/ws", subprotocols=["malote.v1"], headers=host) as socket:
-        hello = {"type": "hello", "token": place.tokens[user], "device": "desk", "cursor": None}
-        socket.send_text(json.dumps(hello))
-        received(socket, "live")
-        yield socket
-        socket.send_text("that is no frame")
-        with pytest.raises(WebSocketDisconnect):
-            received(socket, "nothing")
-
-
-def received(socket: Any, kind: str) -> dict[str, Any]:
-    """The next frame of this type."""
-    while (frame := socket.receive_json())["type"] != kind:
-        pass
-    found: dict[str, Any] = frame
-    return found
-
-
 def test_a_session_is_shown_with_what_it_has_not_acknowledged(
     client: TestClient, place: Place
 ) -> None:
@@ -58,7 +26,7 @@ def test_a_session_is_shown_with_what_it_has_not_acknowledged(
     admin = place.headers("adm")
     with connected(client, place, "otto") as socket, connected(client, place, "ana"):
         post(client, "orders", order("m-1"))
-        received(socket, "events")
+        receive(socket, "events")
         answer = client.get("/debug/connections?user=otto", headers=admin).json()
         [row] = answer["connections"]
         assert (row["user"], row["device"], row["state"]) == ("otto", "desk", "live")
@@ -74,7 +42,7 @@ def test_deliveries_are_shown_as_the_log_has_them(client: TestClient, place: Pla
     """Each device, and what was put aside for it with the reason."""
     with connected(client, place, "otto") as socket:
         post(client, "orders", order("m-1"))
-        position = received(socket, "events")["events"][0]["position"]
+        position = receive(socket, "events")["events"][0]["position"]
         nack = {"type": "nack", "position": position, "reason": "cannot show it"}
         socket.send_text(json.dumps(nack))
     client.get("/v1/sync", headers=place.headers("otto"))

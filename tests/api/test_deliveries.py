@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,28 +10,14 @@ from click.testing import CliRunner
 from starlette.testclient import TestClient
 
 from api.commands import main
-from tests.api.serving import Place, chat, furnished, order, post, serving
-from tests.api.test_live import connect, hello, receive
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
-    """A furnished folder."""
-    return furnished(tmp_path / "data")
-
-
-@pytest.fixture
-def client(place: Place) -> Iterator[TestClient]:
-    """A server on it."""
-    with serving(place.folder) as client:
-        yield client
+from tests.api.serving import Place, chat, connect, hello, order, post, receive, serving
 
 
 def settle(client: TestClient) -> None:
     """Whatever is on its way to the log is there, and shown."""
     house = client.app_state["house"]
     assert client.portal is not None
-    client.portal.call(house.hub._recorder.flush, 5.0)
+    client.portal.call(house.hub.recorded)
     client.portal.call(house.projector.wait_for, house.log.head.position)
 
 

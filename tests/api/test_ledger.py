@@ -4,31 +4,15 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
-from tests.api.serving import Place, chat, furnished, order, post, serving
-from tests.api.test_live import connect, hello, receive
+from tests.api.serving import Place, chat, connect, hello, order, post, receive
 from transport.ack_ranges import AckRanges
 
 TERMS = ("addressed", "acknowledged", "outstanding", "parked", "skipped", "withdrawn", "residue")
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
-    """A furnished folder."""
-    return furnished(tmp_path / "data")
-
-
-@pytest.fixture
-def client(place: Place) -> Iterator[TestClient]:
-    """A server on it."""
-    with serving(place.folder) as client:
-        yield client
 
 
 def asked(client: TestClient, place: Place, **parameters: Any) -> dict[str, Any]:

@@ -3,51 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
-from starlette.testclient import TestClient, WebSocketDenialResponse, WebSocketTestSession
+from starlette.testclient import TestClient, WebSocketDenialResponse
 from starlette.websockets import WebSocketDisconnect
 
 from api.control import call
-from tests.api.serving import Place, chat, furnished, order, post, serving
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
-    """A furnished folder."""
-    return furnished(tmp_path / "data")
-
-
-@pytest.fixture
-def client(place: Place) -> Iterator[TestClient]:
-    """A server on it."""
-    with serving(place.folder) as client:
-        yield client
-
-
-def connect(client: TestClient, **headers: str) -> WebSocketTestSession:
-    """A socket on which nothing was said yet."""
-    headers = {"Host": "localhost", **headers}  # the test client has its own idea of ours
-    return client.websocket_connect("/v1/ws", subprotocols=["malote.v1"], headers=headers)
-
-
-def hello(socket: WebSocketTestSession, token: str) -> dict[str, Any]:
-    """Say hello; what is answered."""
-    socket.send_text(json.dumps({"type": "hello", "token": token, "device": "d", "cursor": None}))
-    answer: dict[str, Any] = socket.receive_json()
-    return answer
-
-
-def receive(socket: WebSocketTestSession, kind: str) -> dict[str, Any]:
-    """The next frame of this type."""
-    while (frame := socket.receive_json())["type"] != kind:
-        pass
-    found: dict[str, Any] = frame
-    return found
+from tests.api.serving import Place, chat, connect, hello, order, post, receive
 
 
 def test_a_session_gets_the_events_of_its_inboxes(client: TestClient, place: Place) -> None:

@@ -2,28 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import jwt
 import pytest
 from starlette.testclient import TestClient
 
-from tests.api.serving import JWT_SECRET, Place, chat, furnished, post, serving
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
-    """A furnished folder."""
-    return furnished(tmp_path / "data")
-
-
-@pytest.fixture
-def client(place: Place) -> Iterator[TestClient]:
-    """A server on it."""
-    with serving(place.folder) as client:
-        yield client
-
+from tests.api.serving import JWT_SECRET, Place, chat, post, serving
 
 SUPPORT = {"id": "support", "provider": "whatsapp", "webhook_path": "/webhooks/support"}
 ORDERS = {"id": "orders", "provider": "standard", "webhook_path": "/webhooks/orders"}

@@ -13,18 +13,12 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
-from tests.api.serving import Place, furnished, order, post, serving
+from tests.api.serving import Place, order, post, serving
 
 DOCS = Path(__file__).parent.parent.parent / "docs" / "monitoring"
 LOOPBACK = "127.0.0.1"
 _NAMES = re.compile(r"\b(?:malote|process|python)_[a-z_]+")
 _OF_FAMILY = re.compile(r"_(?:total|bucket|sum|count|created)$")
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
-    """A furnished folder."""
-    return furnished(tmp_path / "data")
 
 
 @pytest.fixture

@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from api.problems import Problem
 from api.rate_limits import BURST_S, KEYS_MAX, Limiter, RateLimits
 from api.settings import Settings
-from tests.api.serving import Place, chat, furnished, order, post, serving
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
-    """A furnished folder."""
-    return furnished(tmp_path / "data")
+from tests.api.serving import Place, chat, order, post, serving
 
 
 def test_a_burst_and_then_the_rate() -> None:

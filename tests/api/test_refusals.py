@@ -14,13 +14,7 @@ from api.refusals import ADDRESSES_TOLD, Refusals
 from api.tally import ADDRESSES_MAX, Tally
 from eventstore.events import RecordedEvent, RequestsRefused
 from eventstore.log import EventLog
-from tests.api.serving import Place, furnished, serving
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
-    """A furnished folder."""
-    return furnished(tmp_path / "data")
+from tests.api.serving import Place, serving
 
 
 def recorded(folder: Path) -> list[RecordedEvent]:

@@ -6,22 +6,15 @@ import re
 from collections.abc import Iterator
 from hashlib import sha256
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
 from eventstore.log import EventLog, LogUnavailable
-from tests.api.serving import Place, chat, furnished, order, post, serving
+from tests.api.serving import Place, chat, order, post, serving
 
 PER_INBOX = 7
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
-    """A furnished folder."""
-    return furnished(tmp_path / "data")
 
 
 @pytest.fixture

@@ -13,20 +13,7 @@ from starlette.testclient import TestClient
 
 from api.providers import standard
 from eventstore.log import EventLog, LogHalted, LogUnavailable
-from tests.api.serving import Place, chat, furnished, order, post, serving, signed
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
-    """A furnished folder."""
-    return furnished(tmp_path / "data")
-
-
-@pytest.fixture
-def client(place: Place) -> Iterator[TestClient]:
-    """A server on it."""
-    with serving(place.folder) as client:
-        yield client
+from tests.api.serving import Place, chat, order, post, signed
 
 
 def stored(folder: Path) -> list[tuple[str | None, str]]:

@@ -205,7 +205,7 @@ def test_what_was_asked_for_meanwhile_comes_with_the_next_session(tmp_path: Path
             [event, _] = channel.frames("replayed")[0]["events"]
             assert event["data"]["message_id"] == "m2"
             connection.received(replay_ack(90, 2, 4))
-            await it.hub._recorder.flush(1.0)
+            await it.hub.recorded()
             [handled] = await it.recorded("delivery.replay_acknowledged")
             assert handled == {"session": connection.session.id, "request": 90, "positions": [2, 4]}
             assert len(await it.recorded("delivery.replayed")) == 1

@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from starlette.testclient import TestClient, WebSocketTestSession
-from starlette.websockets import WebSocketDisconnect
+from starlette.testclient import WebSocketTestSession
 
 from api import logs
 from api.commands.trace import trace
-from tests.api.serving import Place, chat, furnished, order, post, serving
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
-    """A furnished data folder."""
-    return furnished(tmp_path / "data")
+from tests.api.serving import Place, chat, connected, order, post, receive, serving
 
 
 def run(place: Place, *words: str) -> Result:
@@ -58,32 +49,9 @@ def delivered(place: Place, capsys: pytest.CaptureFixture[str]) -> Path:
     return lines
 
 
-@contextmanager
-def connected(client: TestClient, place: Place, user: str) -> Iterator[WebSocketTestSession]:
-    """A live session of a user."""
-    host = {"Host": "localhost"}
-    with client.websocket_connect("/v1/ws", subprotocols=["malote.v1"], headers=host) as socket:
-        hello = {"type": "hello", "token": place.tokens[user], "device": "desk", "cursor": None}
-        socket.send_text(json.dumps(hello))
-        received(socket, "live")
-        yield socket
-        # The server ends it: the test client cancels an application that is still at work.
-        socket.send_text("that is no frame")
-        with pytest.raises(WebSocketDisconnect):
-            received(socket, "no such frame")
-
-
-def received(socket: WebSocketTestSession, kind: str) -> dict[str, Any]:
-    """The next frame of this type."""
-    while (frame := socket.receive_json())["type"] != kind:
-        pass
-    found: dict[str, Any] = frame
-    return found
-
-
 def acknowledge(socket: WebSocketTestSession) -> None:
     """Handle the next events."""
-    cursor = received(socket, "events")["cursor"]
+    cursor = receive(socket, "events")["cursor"]
     socket.send_text(json.dumps({"type": "ack", "cursor": cursor}))
 
 

@@ -20,16 +20,10 @@ from api.demo import stage
 from api.demo.cable import Cable
 from api.house import House
 from api.settings import Settings
-from tests.api.serving import Place, furnished, serving
+from tests.api.serving import Place, serving
 from transport.frames import SUBPROTOCOL
 
 BROWSER = {"Origin": "http://localhost", "Sec-Fetch-Site": "same-origin"}
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
-    """A furnished folder."""
-    return furnished(tmp_path / "data")
 
 
 @pytest.fixture
