@@ -30,7 +30,7 @@ bench: .venv/dev ## Measure: append, read, session, codec, HTTP ingest and whole
 	$(BIN)/pytest benchmarks -p no:randomly -p no:xdist --benchmark-columns=median,iqr,rounds -s $(ARGS)
 proofs: .venv/dev ## Prove over real sockets: stalled clients, 2,000 returning at once, 200 revocations, a jumping clock
 	MALOTE_PROOFS=full $(BIN)/pytest -p no:randomly -p no:xdist -s benchmarks/test_stalled.py benchmarks/test_herd.py tests/acceptance/test_revocation.py tests/acceptance/test_clock.py $(ARGS)
-mutants: .venv/dev ## Break the code in some thirty ways; the simulation must catch each
+mutants: .venv/dev ## Break the code in some forty ways; the simulation must catch each
 	$(BIN)/python -m tests.simulation.mutants
 screenshots: .venv/dev api/static/index.html ## Take the README's pictures anew
 	MALOTE_SCREENSHOTS=keep $(BIN)/pytest -p no:randomly tests/web/test_screenshots.py

@@ -117,7 +117,7 @@ class Gate:
         member = access.members.get(row.user)
         if member is None:
             return None
-        seen = self._seen_by(member.role, member.inboxes)
+        seen = access.seen_by(member.role, member.inboxes)
         return Principal(row.user, member.role, seen, token_id, row.expires_at_us)
 
     def _from_backend(self, token: str, secret: str) -> Principal | None:
@@ -134,12 +134,8 @@ class Gate:
         user, role, inboxes = claims["sub"], claims["role"], claims["inboxes"]
         if role not in get_args(Role) or not is_name(user) or not _is_names(inboxes):
             raise ValueError("claims of the wrong shape")
-        seen = self._seen_by(role, frozenset(inboxes))
+        seen = self._access().seen_by(role, frozenset(inboxes))
         return Principal(user, role, seen, None, int(claims["exp"]) * 1_000_000)
-
-    def _seen_by(self, role: Role, inboxes: frozenset[str]) -> frozenset[str]:
-        known = frozenset(self._access().inboxes)
-        return known & inboxes if role == "member" else known
 
 
 def _is_names(value: object) -> bool:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 
 import structlog
 
 from api.house import Records, standing_of
+from eventstore.codec import datetime_of
 from eventstore.events import DeviceExpired
 from eventstore.log import LogUnavailable, wall_clock_us
-from projections.access import Access
 from projections.deliveries import Unseen, list_unseen
 from projections.projector import ProjectionsBehind
 from transport.hub import Hub, Refused
@@ -25,7 +24,6 @@ LOOKED_EVERY_S = 600.0
 DEVICES_MAX = 100
 """Of one look; the rest is for the next."""
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _log = structlog.get_logger()
 
 
@@ -68,23 +66,14 @@ async def _closed(records: Records, unseen: Unseen) -> DeviceExpired:
     standing = await standing_of(records, unseen.user, unseen.device)
     assert standing is not None, "it has a row"
     until = records.log.head.position
-    inboxes = _inboxes(records.projector.access, unseen.user)
+    inboxes = records.projector.access.inboxes_of(unseen.user)
     count = await records.log.count_visible(standing.floor, inboxes, most=ALL, until=until)
     for position in standing.parked:
         count -= await records.log.count_visible(position - 1, inboxes, most=1, until=position)
     return DeviceExpired(
-        last_seen_at=_EPOCH + timedelta(microseconds=unseen.last_seen_at),
+        last_seen_at=datetime_of(unseen.last_seen_at),
         after=standing.floor,
         until=until,
         count=count,
         inboxes=tuple(sorted(inboxes)),
     )
-
-
-def _inboxes(access: Access, user: str) -> frozenset[str]:
-    """What a user may see as far as the log knows; nothing of users of a backend of your own."""
-    member = access.members.get(user)
-    if member is None:
-        return frozenset()
-    known = frozenset(access.inboxes)
-    return known & member.inboxes if member.role == "member" else known

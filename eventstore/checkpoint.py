@@ -17,14 +17,13 @@ without importing a line of it.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
 from attrs import field, frozen
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from eventstore.apply import Head
-from eventstore.codec import time_text
+from eventstore.codec import datetime_of, time_text
 from eventstore.events import CheckpointSigned, RecordedEvent
 
 SEED_BYTES = 32
@@ -60,7 +59,7 @@ class SigningKey:
             epoch=epoch,
             position=head.position,
             hash=hash_,
-            time=datetime.fromtimestamp(0, UTC) + timedelta(microseconds=now_us),
+            time=datetime_of(now_us),
             key_id=key,
             public_key=self.public_key,
             signature=self._private.sign(text).hex(),

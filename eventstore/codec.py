@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, get_args
 
@@ -36,6 +36,11 @@ def time_text(microseconds: int) -> str:
     """RFC 3339 in UTC with microseconds, from µs since the Unix epoch."""
     seconds, fraction = divmod(microseconds, 1_000_000)
     return f"{_second_text(seconds)}.{fraction:06d}Z"
+
+
+def datetime_of(microseconds: int) -> datetime:
+    """The moment so many µs after the Unix epoch, exactly: through float it would lose digits."""
+    return datetime.fromtimestamp(0, UTC) + timedelta(microseconds=microseconds)
 
 
 # Formatting the second is most of the cost of encode_recorded, and neighbours in the log share it.

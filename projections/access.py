@@ -134,7 +134,12 @@ class Access:
         member = self.members.get(user)
         if member is None:
             return frozenset()
-        return member.inboxes if member.role == "member" else frozenset(self.inboxes)
+        return self.seen_by(member.role, member.inboxes)
+
+    def seen_by(self, role: Role, inboxes: frozenset[str]) -> frozenset[str]:
+        """What one of this role sees who was given these inboxes; never one that there is not."""
+        known = frozenset(self.inboxes)
+        return known & inboxes if role == "member" else known
 
 
 _ALL = """

@@ -88,15 +88,15 @@ class InFlight:
     def _take_from_oldest(self, position: int) -> Cursor | None:
         extent, start = self._extents[0], self._first
         cursors, ends = extent.cursors, extent.ends
-        whole = cursors[-1].position <= position
-        stop = len(cursors) if whole else bisect_right(cursors, position, start, key=_position)
+        if cursors[-1].position <= position:
+            self.take_oldest(cursors[-1])
+            return cursors[-1]
+        stop = bisect_right(cursors, position, start, key=_position)
         if stop == start:
             return None
         self.events -= stop - start
         self.bytes -= ends[stop - 1] - (ends[start - 1] if start else 0)
-        if whole:
-            del self._extents[0]
-        self._first = 0 if whole else stop
+        self._first = stop
         return cursors[stop - 1]
 
     def put_before(self, later: InFlight) -> None:

@@ -12,20 +12,19 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 import orjson
-from attrs import frozen
 from starlette.requests import Request
 from starlette.responses import Response
 
 from api.auth import Principal
 from api.house import House
 from api.problems import BAD_REQUEST, NOT_FOUND, Problem
-from api.routes import query
+from api.routes import as_of, query
 from eventstore.draft import Draft, idempotency_key
 from eventstore.events import ConversationRead
 from eventstore.log import EventLog
 from projections.conversations import get_conversation, list_conversations
 from projections.messages import list_messages
-from projections.projection import Answer, Query, to_json
+from projections.projection import Answer, to_json
 from projections.projector import ProjectionsBehind
 from projections.search import search_conversations
 
@@ -35,25 +34,10 @@ READ_BYTES_MAX = 4 * 1024
 Q_CHARS_MAX = 200
 
 
-@frozen
-class Moment:
-    """A place in history as a client names it: a position, or µs since the Unix epoch."""
-
-    position: int | None = None
-    time_us: int | None = None
-
-
-def moment(text: str) -> Moment:
-    """Reads a position or a time."""
-    if text.isascii() and text.isdigit():
-        return Moment(position=query.position(text))
-    return Moment(time_us=query.time_us(text))
-
-
 _PAGE: Mapping[str, Callable[[str], Any]] = {
     "limit": query.page_limit(PAGE_MAX),
     "before": query.position,
-    "as_of": moment,
+    "as_of": as_of.moment,
 }
 
 
@@ -66,12 +50,12 @@ async def get_conversations(request: Request, principal: Principal) -> Response:
     if "q" in given:
         return await _search(request, principal, given)
     asked = list_conversations(principal.inboxes, **_without_as_of(given))
-    return _page("conversations", await answered(request, given, asked))
+    return _page("conversations", await as_of.answered(request, given, asked))
 
 
 async def _search(request: Request, principal: Principal, given: Mapping[str, Any]) -> Response:
     asked = search_conversations(principal.inboxes, **_without_as_of(given))
-    answer = await answered(request, given, asked)
+    answer = await as_of.answered(request, given, asked)
     rows = [{**to_json(found.conversation), "match": to_json(found.match)} for found in answer.rows]
     return _json({"conversations": rows, "cursor": str(answer.cursor)})
 
@@ -84,8 +68,8 @@ def _words(text: str) -> str:
 
 async def get_one(request: Request, principal: Principal) -> Response:
     """One conversation; 404 alike for one of another inbox and for one that never was."""
-    given = query.parameters(request, as_of=moment)
-    answer = await answered(request, given, get_conversation(principal.inboxes, _id(request)))
+    given = query.parameters(request, as_of=as_of.moment)
+    answer = await as_of.answered(request, given, get_conversation(principal.inboxes, _id(request)))
     [found] = _demand(answer.rows)
     return _json({"conversation": to_json(found), "cursor": str(answer.cursor)})
 
@@ -94,9 +78,9 @@ async def get_messages(request: Request, principal: Principal) -> Response:
     """A page of a conversation's messages, the newest first."""
     given = query.parameters(request, **_PAGE)
     conversation = get_conversation(principal.inboxes, _id(request))
-    _demand((await answered(request, given, conversation)).rows)
+    _demand((await as_of.answered(request, given, conversation)).rows)
     asked = list_messages(principal.inboxes, _id(request), **_without_as_of(given))
-    return _page("messages", await answered(request, given, asked))
+    return _page("messages", await as_of.answered(request, given, asked))
 
 
 async def post_read(request: Request, principal: Principal) -> Response:
@@ -135,23 +119,6 @@ def _id(request: Request) -> str:
 
 def _without_as_of(given: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in given.items() if name != "as_of"}
-
-
-async def answered(request: Request, given: Mapping[str, Any], asked: Query[T]) -> Answer[T]:
-    """The answer as it is now, or, where ``as_of`` is given, as it was then."""
-    house: House = request.state.house
-    if "as_of" not in given:
-        return await house.projector.fetch(asked)
-    return await house.projector.fetch_as_of(await _position_of(house.log, given["as_of"]), asked)
-
-
-async def _position_of(log: EventLog, moment: Moment) -> int:
-    if moment.time_us is not None:
-        return await log.position_at(moment.time_us)
-    assert moment.position is not None
-    if moment.position > log.head.position:
-        raise Problem(BAD_REQUEST, "as_of lies beyond the head")
-    return moment.position
 
 
 def _demand(rows: Sequence[T]) -> Sequence[T]:

@@ -7,8 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.auth import Principal
-from api.routes import query
-from api.routes.conversations import answered, moment
+from api.routes import as_of, query
 from projections.ledger import list_accounts
 from projections.projection import to_json
 
@@ -26,13 +25,13 @@ async def get_ledger(request: Request, _: Principal) -> Response:
         device=query.device,
         after=query.device,
         limit=query.page_limit(ACCOUNTS_MAX),
-        as_of=moment,
+        as_of=as_of.moment,
     )
     asked = list_accounts(
         given.get("device"),
         after=given.get("after", ("", "")),
         limit=given.get("limit", ACCOUNTS_MAX),
     )
-    answer = await answered(request, given, asked)
+    answer = await as_of.answered(request, given, asked)
     body = {"accounts": [to_json(row) for row in answer.rows], "cursor": str(answer.cursor)}
     return Response(orjson.dumps(body), media_type="application/json")

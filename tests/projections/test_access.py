@@ -39,6 +39,14 @@ def test_a_member_sees_their_inboxes_auditors_and_admins_all_others_nothing() ->
     assert seen == {"m": frozenset({"a"}), "u": both, "x": both, "nobody": frozenset()}
 
 
+def test_an_inbox_that_there_is_not_is_seen_by_nobody() -> None:
+    """Whoever names it, a member's record or a token of a backend."""
+    now = access(*AB, MemberAdded("m", "member", ("a", "elsewhere")))
+    assert now.inboxes_of("m") == {"a"}
+    assert now.seen_by("member", frozenset({"b", "elsewhere"})) == {"b"}
+    assert now.seen_by("admin", frozenset()) == {"a", "b"}
+
+
 def test_adding_a_member_again_replaces_role_and_inboxes() -> None:
     """The newest word is the whole word."""
     now = access(MemberAdded("m", "admin", ("a", "b")), MemberAdded("m", "member", ("b", "b")))

@@ -1,0 +1,49 @@
+"""``as_of``: a question put to the past, by position or by time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from attrs import frozen
+from starlette.requests import Request
+
+from api.house import House
+from api.problems import BAD_REQUEST, Problem
+from api.routes import query
+from eventstore.log import EventLog
+from projections.projection import Answer, Query
+
+T = TypeVar("T")
+
+
+@frozen
+class Moment:
+    """A place in history as a client names it: a position, or µs since the Unix epoch."""
+
+    position: int | None = None
+    time_us: int | None = None
+
+
+def moment(text: str) -> Moment:
+    """Reads a position or a time."""
+    if text.isascii() and text.isdigit():
+        return Moment(position=query.position(text))
+    return Moment(time_us=query.time_us(text))
+
+
+async def answered(request: Request, given: Mapping[str, Any], asked: Query[T]) -> Answer[T]:
+    """The answer as it is now, or, where ``as_of`` is given, as it was then."""
+    house: House = request.state.house
+    if "as_of" not in given:
+        return await house.projector.fetch(asked)
+    return await house.projector.fetch_as_of(await _position_of(house.log, given["as_of"]), asked)
+
+
+async def _position_of(log: EventLog, moment: Moment) -> int:
+    if moment.time_us is not None:
+        return await log.position_at(moment.time_us)
+    assert moment.position is not None
+    if moment.position > log.head.position:
+        raise Problem(BAD_REQUEST, "as_of lies beyond the head")
+    return moment.position
