@@ -1,6 +1,6 @@
 """Load for the proofs over real sockets: clients that read, a client that does not, a provider.
 
-    python benchmarks/proof_load.py PORT RATE SECONDS SECRET INBOX...
+    python benchmarks/proof_load.py PORT RATE SECONDS INBOX...
 
 posts RATE webhooks a second, to the inboxes in turn, whatever the answers take, and prints
 [[began, seconds], …]. The clock is the machine's monotonic one, so that processes can be compared.
@@ -9,7 +9,6 @@ posts RATE webhooks a second, to the inboxes in turn, whatever the answers take,
 from __future__ import annotations
 
 import asyncio
-import hmac
 import re
 import resource
 import socket
@@ -26,16 +25,15 @@ import uvloop
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 from websockets.frames import Frame, Opcode
 
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from tests.acceptance.world import signed, whatsapp_body
+
 CURSOR = re.compile(rb'"cursor":"([^"]+)"')
 SENT_AT = re.compile(rb'"message_id":"wamid\.(\d+)"')
 ACK_EVERY_S = 0.1  # 50 frames a second are allowed
 ANSWER_TIMEOUT_S = 30.0
 IDLE_MAX_S = 5.0
 INBOX = "support"
-HEAD = (
-    "POST /webhooks/%s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-    "X-Hub-Signature-256: sha256=%s\r\nContent-Length: %d\r\n\r\n"
-)
 UPGRADE = (
     b"GET /v1/ws HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
@@ -144,7 +142,7 @@ async def never_reading(port: int, first: bytes) -> socket.socket:
     return deaf
 
 
-def webhook(secret: str, text: str, inbox: str) -> bytes:
+def webhook(text: str, inbox: str) -> bytes:
     """A signed request with one message; its id is the time at which it is sent, in µs."""
     message = {
         "from": "5511955501234",
@@ -153,25 +151,18 @@ def webhook(secret: str, text: str, inbox: str) -> bytes:
         "type": "text",
         "text": {"body": text},
     }
-    value = {
-        "messaging_product": "whatsapp",
-        "metadata": {"display_phone_number": "551155550000", "phone_number_id": "1"},
-        "contacts": [{"profile": {"name": "Ana"}, "wa_id": "5511955501234"}],
-        "messages": [message],
-    }
-    entry = {"id": "1", "changes": [{"field": "messages", "value": value}]}
-    body = orjson.dumps({"object": "whatsapp_business_account", "entry": [entry]})
-    signature = hmac.new(secret.encode(), body, "sha256").hexdigest()
-    return (HEAD % (inbox, signature, len(body))).encode() + body
+    body = whatsapp_body({"messages": [message]})
+    head = [f"POST /webhooks/{inbox} HTTP/1.1", "Host: 127.0.0.1", f"Content-Length: {len(body)}"]
+    head += [f"{name}: {value}" for name, value in signed(body).items()]
+    return "\r\n".join([*head, "", ""]).encode() + body
 
 
 class Poster:
     """Keep-alive connections to the server, as many as are under way at once."""
 
-    def __init__(self, port: int, secret: str, inboxes: Sequence[str] = (INBOX,)) -> None:
+    def __init__(self, port: int, inboxes: Sequence[str] = (INBOX,)) -> None:
         self._port = port
         self._inboxes = cycle(inboxes)
-        self._secret = secret
         self._idle: list[tuple[float, asyncio.StreamReader, asyncio.StreamWriter]] = []
         self.took: list[tuple[float, float]] = []
 
@@ -179,7 +170,7 @@ class Poster:
         """One webhook; it must be answered 200."""
         began = time.monotonic()
         reader, writer = await self._streams(began)
-        writer.write(webhook(self._secret, text, next(self._inboxes)))
+        writer.write(webhook(text, next(self._inboxes)))
         head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), ANSWER_TIMEOUT_S)
         assert head.startswith(b"HTTP/1.1 200"), head
         length = int(head.lower().split(b"content-length: ", 1)[1].split(b"\r\n", 1)[0])
@@ -211,10 +202,10 @@ class Poster:
 
 
 async def provider(
-    port: int, rate: float, seconds: float, secret: str, inboxes: Sequence[str] = (INBOX,)
+    port: int, rate: float, seconds: float, inboxes: Sequence[str] = (INBOX,)
 ) -> list[list[float]]:
     """Post from a process of its own, which the clients' work does not slow down."""
-    words = [str(Path(__file__)), str(port), str(rate), str(seconds), secret, *inboxes]
+    words = [str(Path(__file__)), str(port), str(rate), str(seconds), *inboxes]
     process = await asyncio.create_subprocess_exec(
         sys.executable, *words, stdout=subprocess.PIPE, limit=2**24
     )
@@ -240,14 +231,14 @@ def many_files() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-async def main(port: int, rate: float, seconds: float, secret: str, inboxes: Sequence[str]) -> None:
+async def main(port: int, rate: float, seconds: float, inboxes: Sequence[str]) -> None:
     """Post, then print what each took."""
-    poster = Poster(port, secret, inboxes)
+    poster = Poster(port, inboxes)
     await poster.run(rate, seconds)
     poster.close()
     sys.stdout.buffer.write(orjson.dumps(poster.took))
 
 
 if __name__ == "__main__":
-    port, rate, seconds, secret, *inboxes = sys.argv[1:]
-    uvloop.run(main(int(port), float(rate), float(seconds), secret, inboxes))
+    port, rate, seconds, *inboxes = sys.argv[1:]
+    uvloop.run(main(int(port), float(rate), float(seconds), inboxes))

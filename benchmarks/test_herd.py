@@ -66,17 +66,17 @@ async def measured(server: Server, tokens: list[str]) -> tuple[list[float], list
         hellos = [hello(*each, None) for each in who if each[0] == token]
         readers += await connected(server.port, hellos)
     acks = asyncio.create_task(acknowledging(readers))
-    calm = [took for _, took in await provider(server.port, RATE, SECONDS, SECRET, INBOXES)]
+    calm = [took for _, took in await provider(server.port, RATE, SECONDS, INBOXES)]
     await asyncio.sleep(1)
     acks.cancel()
     assert not any(reader.ended for reader in readers)
     for reader in readers:
         reader.leave()
-    poster = Poster(server.port, SECRET, INBOXES)
+    poster = Poster(server.port, INBOXES)
     for _ in range(BEHIND * TEAMS):
         await poster.post()
     poster.close()
-    posting = asyncio.create_task(provider(server.port, RATE, SECONDS, SECRET, INBOXES))
+    posting = asyncio.create_task(provider(server.port, RATE, SECONDS, INBOXES))
     await asyncio.sleep(2)
     began = time.monotonic()
     hellos = [hello(*each, reader.cursor) for each, reader in zip(who, readers, strict=True)]

@@ -6,10 +6,12 @@ what must hold on any machine: that the list is whole, and that few of its rows 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from statistics import median
 from typing import Any
 
+import httpx2
 import pytest
 from playwright.sync_api import BrowserContext, Page, sync_playwright
 
@@ -49,7 +51,21 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         for start in range(0, CONVERSATIONS, PER_WEBHOOK):
             contacts = range(start, start + PER_WEBHOOK)
             house.post([(n, f"Contact {n:05}", text(f"message of {n}")) for n in contacts])
+        wait_for_the_lists(house)
         yield house
+
+
+def wait_for_the_lists(house: House) -> None:
+    """They follow the log; what they lack by more than an offline queue holds would be skipped."""
+    headers = {"Authorization": f"Bearer {house.tokens['ana']}"}
+    newest = f"Contact {CONVERSATIONS - 1:05}"
+    given = {"q": newest, "limit": 1}
+    deadline = time.monotonic() + FILL_MS / 1000
+    while not httpx2.get(
+        f"{house.url}/v1/conversations", params=given, headers=headers, timeout=30
+    ).json()["conversations"]:
+        assert time.monotonic() < deadline, "the lists do not come"
+        time.sleep(0.2)
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,7 @@ from proof_load import (
 )
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from tests.acceptance.world import SECRET, Server, furnish, running
+from tests.acceptance.world import Server, furnish, running
 
 CLIENTS, STALLED = 200, 50
 RATE, SECONDS, CALM_SECONDS = 200, 60, 20
@@ -68,7 +68,7 @@ async def delays(port: int, readers: list[Reader], seconds: float) -> array[floa
     """What the readers measured while the provider posted."""
     for reader in readers:
         reader.delays = array("d")
-    await provider(port, RATE, seconds, SECRET)
+    await provider(port, RATE, seconds)
     await asyncio.sleep(1)
     assert not any(reader.ended for reader in readers), "a good client was thrown out"
     counts = {len(reader.delays) for reader in readers}
@@ -127,7 +127,7 @@ async def measured(
     readers = await connected(server.port, good)
     acks = asyncio.create_task(acknowledging(readers))
     before = readers[0].cursor
-    poster = Poster(server.port, SECRET)
+    poster = Poster(server.port)
     for _ in range(BIG_MESSAGES):
         await poster.post(BIG_TEXT)
     poster.close()
