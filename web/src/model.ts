@@ -98,9 +98,6 @@ export class ProblemError extends Error {
 export const UNREACHABLE = "urn:malote:problem:unreachable";
 export const STORAGE = "urn:malote:problem:storage";
 
-/** The close code after which other inboxes may be seen: connect, and load the lists anew. */
-export const ACCESS_CHANGED = 4411;
-
 /** What the sync button ends with. `completeTo` is RFC 3339, the server's clock. */
 export type SyncOutcome =
   | {

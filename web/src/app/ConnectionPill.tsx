@@ -2,7 +2,7 @@
 
 import type { ReactNode } from "react";
 import type { ConnectionState, InboxStore } from "../model";
-import { ACCESS_CHANGED } from "../model";
+import { CLOSE } from "../wire";
 import { useNow, useSettled } from "./hooks";
 import { CatchingUpMark, CrossMark, LiveMark, OpenMark, SlowMark, StopMark } from "./icons";
 import { Sparkline } from "./Sparkline";
@@ -40,7 +40,7 @@ export function standing(words: Words, connection: ConnectionState, now: number)
         spoken: words.catchingUp(0),
       };
     case "reconnecting": {
-      if (connection.lastClose?.code === ACCESS_CHANGED && connection.attempt < 3)
+      if (connection.lastClose?.code === CLOSE.ACCESS_CHANGED && connection.attempt < 3)
         return told("quiet", <OpenMark />, words.accessChanged, null);
       const left = connection.retryAt === null ? null : secondsUntil(connection.retryAt, now);
       const text = words.reconnecting(Math.max(1, connection.attempt), left);

@@ -45,9 +45,9 @@ export function Inbox({
   const asOf = past.inbox?.position ?? null;
   const search = useSearch(typed, { reader, token, inbox, asOf });
   const ids = useShownIds(reader, conversations, inbox, search);
-  const [wanted, setWanted] = useState(false);
-  if (at !== null && !wanted) setWanted(true); // and it stays when one is back to now
-  const timeline = wanted;
+  const [timeline, setTimeline] = useState(false);
+  if (at !== null && !timeline) setTimeline(true); // and it stays when one is back to now
+  const operations = page === "operations" && me?.role === "admin" && token !== null;
   const walk = useWalk(ids);
 
   const leave = () => {
@@ -63,10 +63,9 @@ export function Inbox({
       document.querySelector<HTMLElement>(".list")?.focus();
     }
   };
-  const operations = page === "operations" && me?.role === "admin" && token !== null;
   const toggleTimeline = () => {
     go({ at: null });
-    setWanted(!timeline);
+    setTimeline(!timeline);
   };
   const openActive = () => {
     if (walk.active !== null) go({ c: walk.active });

@@ -10,7 +10,8 @@ import type {
   MessageWindow,
   SyncOutcome,
 } from "../../model";
-import { ACCESS_CHANGED, ProblemError } from "../../model";
+import { ProblemError } from "../../model";
+import { CLOSE } from "../../wire";
 import { Applying } from "./applying";
 import { Database } from "./database";
 import { Http } from "./http";
@@ -217,7 +218,7 @@ export class BrowserStore implements InboxStore {
     if (connection.status !== "live") return;
     this.#loading.retry();
     const { lastClose } = connection;
-    if (lastClose?.code !== ACCESS_CHANGED || lastClose === this.#answeredClose) return;
+    if (lastClose?.code !== CLOSE.ACCESS_CHANGED || lastClose === this.#answeredClose) return;
     this.#answeredClose = lastClose;
     this.#seeAnew();
   }
