@@ -30,10 +30,10 @@ def short_queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hou
         yield house
 
 
-def test_what_was_skipped_is_told_and_one_click_brings_it(
+def test_what_was_skipped_comes_by_itself_and_is_verified(
     short_queue: House, profile: Profile
 ) -> None:
-    """A quiet row with how many; the lists are true before and after; what came is verified."""
+    """Where it cannot come, a quiet row says how many and asks; the lists stay true."""
     context = profile()
     page = context.new_page()
     short_queue.say("before")
@@ -43,16 +43,22 @@ def test_what_was_skipped_is_told_and_one_click_brings_it(
     expect(pill(page)).to_contain_text("Offline")
     for number in range(30):
         short_queue.say(f"text {number}", contact=number % 3 + 1, name=f"Contact {number % 3}")
+    context.route("**/v1/sync?**", lambda route: route.abort())
     context.set_offline(False)
     live(page)
     told = page.locator(".notice-row")
     expect(told).to_contain_text("25 older messages are in the history")
     expect(row(page, "Contact 2")).to_contain_text("10 unread")
-    told.get_by_role("button", name="Load").click()
-    expect(page.locator(".toast")).to_contain_text("25 messages in 3 conversations")
-    expect(page.locator(".toast")).to_contain_text("verified")
+    context.unroute("**/v1/sync?**")
+    with page.expect_response("**/v1/sync?**"):
+        context.set_offline(True)
+        expect(pill(page)).to_contain_text("Offline")
+        context.set_offline(False)
     expect(told).to_be_hidden()
     expect(row(page, "Contact 2")).to_contain_text("10 unread")
+    page.get_by_role("button", name="Sync", exact=True).click()
+    expect(page.locator(".toast")).to_contain_text("Everything is up to date")
+    expect(page.locator(".toast")).to_contain_text("verified")
 
 
 def test_an_older_backup_put_in_place_is_told_and_shown_as_it_is(

@@ -130,8 +130,8 @@ export class Intake {
     const fresh = events.filter(({ position }) => !known.has(`${request}.${position}`));
     try {
       if (fresh.length > 0) await onReplayed({ type, request, events: fresh });
-      if (known.size > REMEMBERED_MAX) known.clear();
       for (const { position } of fresh) known.add(`${request}.${position}`);
+      for (const oldest of known) if (known.size > REMEMBERED_MAX) known.delete(oldest);
       const positions = events.map(({ position }) => position);
       this.#side.send({ type: "replay_ack", request, positions });
     } catch (error) {

@@ -116,6 +116,9 @@ export type SyncOutcome =
     }
   | { readonly outcome: "failed"; readonly problem: Problem };
 
+/** What was skipped is fetched and checked without being asked for, up to so many events. */
+export const BROUGHT_MAX = 10_000;
+
 /** Events that fell out of this device's offline queue. The lists were loaded anew and are true. */
 export interface SkippedNotice {
   readonly count: number;

@@ -2,6 +2,7 @@
 
 import type { ReactNode } from "react";
 import type { InboxState, InboxStore } from "../model";
+import { BROUGHT_MAX } from "../model";
 import { useLasting } from "./hooks";
 import { NoticeIcon } from "./icons";
 import { ProblemText } from "./SyncButton";
@@ -9,6 +10,8 @@ import type { SearchState } from "./useSearch";
 import { useWords } from "./words";
 
 const SKELETON_AFTER_MS = 150;
+/** What is over sooner moves no row. */
+const NOTICE_AFTER_MS = 1_000;
 
 /** The list, or why there is none. */
 export function Listed({
@@ -64,15 +67,21 @@ export function Notices({
   readonly onLoad: () => void;
 }) {
   const words = useWords();
-  const { skipped, reset, syncing } = state;
+  const { skipped, reset, syncing, lastSync } = state;
+  const near = skipped !== null && skipped.count <= BROUGHT_MAX;
+  const coming = syncing || (near && lastSync?.outcome !== "failed");
+  const slow = useLasting(coming && skipped !== null, NOTICE_AFTER_MS);
   return (
     <>
-      {skipped === null ? null : (
+      {skipped === null || (coming && !slow) ? null : (
         <div className="notice-row" role="status">
-          <NoticeIcon /> <span>{words.skipped(skipped.count)}</span>
-          <button type="button" className="button" disabled={syncing} onClick={onLoad}>
-            {words.load}
-          </button>
+          <NoticeIcon />{" "}
+          <span>{coming ? words.bringing(skipped.count) : words.skipped(skipped.count)}</span>
+          {coming ? null : (
+            <button type="button" className="button" onClick={onLoad}>
+              {words.load}
+            </button>
+          )}
         </div>
       )}
       {reset === null ? null : (

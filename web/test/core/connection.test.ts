@@ -287,6 +287,23 @@ describe("what is not an event", () => {
     expect(FakeSocket.last.ofType("replay_ack").map(({ request }) => request)).toEqual([40, 41]);
   });
 
+  it("remembers the newest four thousand of them: an old one's place is a new one's", async () => {
+    const again: number[] = [];
+    connect({
+      cursor: cursorAt(5_000),
+      onReplayed: ({ events }) => void again.push(events.length),
+    });
+    const replayed = (first: number, last: number): ReplayedFrame => {
+      const count = last - first + 1;
+      const events = Array.from({ length: count }, (_, each) => eventAt(first + each));
+      return { type: "replayed", request: 40, events };
+    };
+    FakeSocket.last.goLive(5_000).say(replayed(1, 4_000), replayed(4_001, 4_002));
+    FakeSocket.last.say(replayed(1, 3), replayed(4, 4_002));
+    await settle();
+    expect(again).toEqual([4_000, 2, 2, 1]);
+  });
+
   it("puts aside again what cannot be handled this time either, and keeps the link", async () => {
     connect({ cursor: cursorAt(9), onReplayed: () => Promise.reject(new Error("full")) });
     FakeSocket.last.goLive(9).say({ type: "replayed", request: 40, events: [eventAt(3)] });

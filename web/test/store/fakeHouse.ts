@@ -12,7 +12,11 @@ export class FakeHouse {
   /** Answers stand this many events behind the log, as projections may. */
   lag = 0;
   reachable = true;
+  /** Paths that hold this are not answered. */
+  broken: string | null = null;
   readonly asked: string[] = [];
+  /** Answers, made at once, to paths that hold this come when the test says so. */
+  held: { path: string; until: Promise<unknown> } | null = null;
 
   constructor() {
     vi.stubGlobal("fetch", (path: string, init?: { body?: string }) => this.#fetch(path, init));
@@ -110,14 +114,17 @@ export class FakeHouse {
 
   async #fetch(path: string, init?: { body?: string }): Promise<unknown> {
     this.asked.push(path);
-    if (!this.reachable) throw new TypeError("no route to host");
+    const isBroken = this.broken !== null && path.includes(this.broken);
+    if (!this.reachable || isBroken) throw new TypeError("no route to host");
     const url = new URL(path, "http://localhost");
     const asOf = url.searchParams.get("as_of");
     const at = asOf === null ? Math.max(0, this.head - this.lag) : Number(asOf);
     const body = this.#answer(url, at, init?.body);
     const ok = body !== null;
+    const answer = structuredClone(body);
+    if (this.held !== null && path.includes(this.held.path)) await this.held.until;
     const problem = { type: "urn:malote:problem:not-found", title: "Not found", status: 404 };
-    return { ok, status: ok ? 200 : 404, json: async () => structuredClone(body ?? problem) };
+    return { ok, status: ok ? 200 : 404, json: async () => answer ?? problem };
   }
 
   #answer({ pathname, searchParams }: URL, at: number, body?: string): unknown {

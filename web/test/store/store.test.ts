@@ -3,7 +3,7 @@ import { IDBFactory } from "fake-indexeddb";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { BrowserStore } from "../../src/app/store/store";
-import type { WireEvent } from "../../src/wire";
+import type { ServerFrame, WireEvent } from "../../src/wire";
 import { cursorAt, FakeSocket, live, useFakeSockets, welcome } from "../core/fakeServer";
 import { FakeHouse } from "./fakeHouse";
 
@@ -28,6 +28,26 @@ const until = (true_: () => boolean) =>
   vi.waitFor(() => expect(true_()).toBe(true), { timeout: 4_000, interval: 2 });
 const isAt = (store: BrowserStore, position: number) =>
   until(() => store.getSnapshot().connection.cursor === cursorAt(position));
+
+const range = (first: number, last: number) =>
+  Array.from({ length: last - first + 1 }, (_, index) => first + index);
+
+/** Answers to this path wait until they may come. */
+function holdBack(path: string): { come(): void } {
+  let come = () => {};
+  const until = new Promise<void>((resolve) => {
+    come = resolve;
+  });
+  house.held = { path, until };
+  return { come };
+}
+const ping = (id: number, position: number): ServerFrame => ({
+  type: "ping",
+  id,
+  cursor: cursorAt(position),
+  quality: "good",
+  rtt_ms: 5,
+});
 
 /** Everything this browser keeps, as text. */
 async function stored(): Promise<string> {
@@ -183,7 +203,7 @@ describe("skipped, reset, sync", () => {
     for (let i = 0; i < 10; i++) house.say("a", "many");
     FakeSocket.last.open().say(welcome(1));
     const frame = { after: cursorAt(1), cursor: cursorAt(11), count: 10 };
-    FakeSocket.last.say({ type: "skipped", ...frame, reason: "queue_limit" });
+    FakeSocket.last.say({ type: "skipped", ...frame, reason: "queue_limit" }); // and not live yet
     await until(() => store.getSnapshot().skipped !== null);
     expect(store.getSnapshot().skipped).toMatchObject({ count: 10, reason: "queue_limit" });
     expect(store.getConversation("a")).toMatchObject({ messages: 11, unread: 11 });
@@ -204,26 +224,91 @@ describe("skipped, reset, sync", () => {
     expect(await stored()).toContain(cursorAt(3));
   });
 
-  it("brings what was skipped when asked for it, counted and checked", async () => {
+  /** Ten messages that are not sent, said to be `count`; caught up behind them, in `session`. */
+  function skipTen(count: number, session = "s_1"): FakeSocket {
+    const from = house.head;
+    for (let i = 0; i < 10; i++) house.say(i % 2 ? "a" : "b", "many");
+    const frame = { after: cursorAt(from), cursor: cursorAt(house.head), count };
+    return FakeSocket.last
+      .open()
+      .say(welcome(from, { session }))
+      .say({ type: "skipped", ...frame, reason: "queue_limit" }, live(house.head));
+  }
+  const told = { outcome: "received", messages: 10, conversations: 2, verified: true, checked: 10 };
+  const syncs = () => house.asked.filter((path) => path.includes("/v1/sync")).length;
+
+  it("brings what was skipped by itself, counted and checked", async () => {
     house.say("a", "one");
     const store = await signedIn();
-    for (let i = 0; i < 10; i++) house.say(i % 2 ? "a" : "b", "many");
-    FakeSocket.last.open().say(welcome(1));
-    const frame = { after: cursorAt(1), cursor: cursorAt(11), count: 10 };
-    FakeSocket.last.say({ type: "skipped", ...frame, reason: "queue_limit" }).say(live(11));
-    await until(() => store.getSnapshot().skipped !== null);
-    house.say("c", "after it");
-    house.deliver(FakeSocket.last, 11);
-    await isAt(store, 12);
-    expect(await store.sync()).toMatchObject({
-      outcome: "received",
-      messages: 10,
-      conversations: 2,
-      verified: true,
-      checked: 11,
-    });
-    expect(store.getSnapshot().skipped).toBeNull();
+    skipTen(10);
+    await until(() => store.getSnapshot().lastSync !== null);
+    expect(store.getSnapshot()).toMatchObject({ skipped: null, syncing: false, lastSync: told });
+    expect(store.getConversation("a")).toMatchObject({ messages: 6, unread: 6 });
     expect(await store.sync()).toMatchObject({ outcome: "up_to_date", messages: 0, checked: 0 });
+  });
+
+  it("leaves more than ten thousand to whoever asks for them", async () => {
+    house.say("a", "one");
+    const store = await signedIn();
+    const socket = skipTen(10_001);
+    await until(() => store.getSnapshot().connection.status === "live");
+    house.say("c", "after it");
+    house.deliver(socket, 11);
+    await isAt(store, 12);
+    expect(store.getSnapshot().skipped).toMatchObject({ count: 10_001 });
+    expect(syncs()).toBe(0);
+    expect(await store.sync()).toMatchObject({ ...told, checked: 11 });
+    expect(store.getSnapshot().skipped).toBeNull();
+  });
+
+  it("says so where it could not bring it, and tries again once in the next session", async () => {
+    house.say("a", "one");
+    const store = await signedIn();
+    house.broken = "/v1/sync";
+    skipTen(10);
+    await until(() => store.getSnapshot().lastSync !== null);
+    expect(store.getSnapshot().lastSync).toMatchObject({ outcome: "failed" });
+    for (const id of [1, 2, 3]) FakeSocket.last.say(ping(id, house.head));
+    expect(syncs()).toBe(1);
+    expect(store.getSnapshot().skipped).toMatchObject({ count: 10 });
+    house.broken = null;
+    FakeSocket.last.drop();
+    await until(() => FakeSocket.last.readyState === 0);
+    FakeSocket.last.open().say(welcome(11, { session: "s_2" }), live(11));
+    await until(() => store.getSnapshot().skipped === null);
+    expect(store.getSnapshot().lastSync).toMatchObject(told);
+  });
+
+  it("waits for lists that a burst has left behind, and lets conversations be opened meanwhile", async () => {
+    house.say("a", "one");
+    const store = await signedIn();
+    house.lag = 10;
+    skipTen(10);
+    await until(() => house.asked.filter((path) => path.includes("conversations?")).length > 1);
+    await store.openConversation("a");
+    expect(store.getMessages("a").messages).toHaveLength(1);
+    expect(store.getSnapshot().skipped).toBeNull();
+    house.lag = 0;
+    await until(() => store.getSnapshot().lastSync !== null);
+    expect(store.getSnapshot().lastSync).toMatchObject(told);
+    expect(FakeSocket.all).toHaveLength(1);
+  });
+
+  it("lives on while a page of a sync is on its way, and begins again where the lists were loaded anew", async () => {
+    house.say("a", "one");
+    const store = await signedIn();
+    const socket = house.serve();
+    await until(() => store.getSnapshot().connection.status === "live");
+    const page = holdBack("/v1/sync");
+    const outcome = store.sync();
+    house.say("a", "two");
+    house.redact("a", 1);
+    house.deliver(socket, 1);
+    await isAt(store, 3);
+    expect(store.getConversation("a")?.messages).toBe(2);
+    page.come();
+    expect(await outcome).toMatchObject({ outcome: "up_to_date", verified: true });
+    expect(await store.sync()).toMatchObject({ outcome: "up_to_date", verified: true });
   });
 
   it("counts what a sync brought, then says that all is up to date, checked against what came", async () => {
@@ -296,6 +381,72 @@ it("loads the list anew when the user's inboxes changed, and says nothing of it"
   expect(await stored()).not.toContain("of an inbox that was lost");
 });
 
+describe("a list of several pages", () => {
+  const NAMES = range(1, 500).map((each) => `c${each}`);
+  const complete = (store: BrowserStore) => until(() => store.getSnapshot().complete);
+  const isWhole = (store: BrowserStore) =>
+    expect(store.getSnapshot().conversations).toEqual(house.conversations().map(({ id }) => id));
+
+  it("has no hole where it was begun anew while a page was on its way", async () => {
+    for (const name of NAMES) house.say(name, "hello");
+    const page = holdBack("before=301");
+    const store = await signedIn();
+    await until(() => house.asked.some((path) => path.includes("before=301")));
+    for (const name of NAMES.slice(0, 250)) house.say(name, "again");
+    FakeSocket.last.open().say(welcome(500));
+    const frame = { after: cursorAt(500), cursor: cursorAt(750), count: 250 };
+    FakeSocket.last.say({ type: "skipped", ...frame, reason: "queue_limit" }, live(750));
+    await isAt(store, 750);
+    page.come();
+    await complete(store);
+    isWhole(store);
+  });
+
+  it("has no hole above a conversation that was opened before the list had come to it", async () => {
+    for (const name of NAMES) house.say(name, "hello");
+    const page = holdBack("before=301");
+    const store = await signedIn();
+    await until(() => house.asked.some((path) => path.includes("before=301")));
+    await store.openConversation("c7");
+    expect(store.getConversation("c7")).toBeDefined();
+    page.come();
+    await complete(store);
+    isWhole(store);
+  });
+
+  it("goes on, after a reload, from where it was", async () => {
+    for (const name of NAMES) house.say(name, "hello");
+    holdBack("before=101");
+    const first = await signedIn();
+    house.serve();
+    await until(() => house.asked.some((path) => path.includes("before=101")));
+    first.stop();
+    house.held = null;
+    FakeSocket.all = [];
+    const second = open();
+    await until(() => FakeSocket.all.length > 0);
+    await complete(second);
+    isWhole(second);
+    expect(house.asked.filter((path) => path.includes("before=301"))).toHaveLength(1);
+  });
+});
+
+it("stores nothing of an answer that comes when the page is gone", async () => {
+  house.say("a", "one");
+  const store = await signedIn();
+  house.serve();
+  await until(() => store.getSnapshot().connection.status === "live");
+  const before = await stored();
+  const answer = holdBack("/v1/conversations/b");
+  house.say("b", "two");
+  const opened = store.openConversation("b");
+  await until(() => house.asked.includes("/v1/conversations/b"));
+  store.stop();
+  answer.come();
+  await opened;
+  expect(await stored()).toBe(before);
+});
+
 it("puts nothing of whoever signed out into the next one's browser", async () => {
   house.say("a", "private");
   const store = await signedIn();
@@ -307,9 +458,6 @@ it("puts nothing of whoever signed out into the next one's browser", async () =>
   expect(await stored()).toBe("[[],[],[]]");
   expect(store.getMessages("a").messages).toEqual([]);
 });
-
-const range = (first: number, last: number) =>
-  Array.from({ length: last - first + 1 }, (_, index) => first + index);
 
 /** One thing that happens: to the history, to the link, or to the page. */
 const happening = fc.oneof(
@@ -324,7 +472,7 @@ const happening = fc.oneof(
     which: fc.nat(9),
   }),
   fc.record({
-    what: fc.constantFrom("cut" as const, "reload" as const, "open" as const, "sync" as const),
+    what: fc.constantFrom(...(["cut", "reload", "open", "sync", "skip"] as const)),
   }),
 );
 
@@ -350,7 +498,13 @@ it("holds, after any history, cuts and reloads, what the server would answer", a
         else if (one.what === "sync") void store.sync();
         else if (one.what === "say") house.say(one.where, `text ${house.head}`, one.direction);
         else if ("which" in one) happen(one.what, one.where, one.which);
-        if (one.what === "cut" || one.what === "reload") {
+        if (one.what === "skip") {
+          FakeSocket.last.drop();
+          await until(() => FakeSocket.all.at(-1)?.readyState === 0);
+          house.say("b", "while away");
+          skip(FakeSocket.last, house);
+          sent = house.head;
+        } else if (one.what === "cut" || one.what === "reload") {
           await until(() => FakeSocket.all.at(-1)?.readyState === 0);
           house.serve();
           sent = house.head;
@@ -375,6 +529,19 @@ it("holds, after any history, cuts and reloads, what the server would answer", a
     { numRuns: 40, interruptAfterTimeLimit: 20_000 },
   );
 }, 60_000);
+
+/** Greets the socket, and passes over everything that it has not. */
+function skip(socket: FakeSocket, { head }: FakeHouse): void {
+  socket.open();
+  const after = socket.ofType("hello")[0]?.cursor ?? cursorAt(0);
+  const count = head - Number(after.split(".")[1]);
+  const frame = { after, cursor: cursorAt(head), count, reason: "queue_limit" } as const;
+  socket.say(
+    welcome(head - count, { session: `s ${head}` }),
+    { type: "skipped", ...frame },
+    live(head),
+  );
+}
 
 function happen(what: "read" | "status" | "redact", where: string, which: number): void {
   const messages = house.messages(where);

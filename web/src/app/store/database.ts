@@ -7,12 +7,17 @@ const NAME = "malote";
 const VERSION = 1;
 const STORES = ["meta", "rows", "windows"] as const;
 
-/** `received`: cursors of events since `verified`, in order; what a sync holds against the server's. */
+/**
+ * `received`: cursors of events since `verified`, in order; what a sync holds against the server's.
+ * `listedTo`: every conversation whose last message is there or later is here; null: not begun. It is
+ * not the oldest row: a conversation may be opened long before the list has come down to it.
+ */
 export interface Meta {
   readonly token: string;
   readonly user: string | null;
   readonly cursor: Cursor | null;
   readonly complete: boolean;
+  readonly listedTo: number | null;
   readonly verified: Cursor | null;
   readonly received: readonly Cursor[];
 }

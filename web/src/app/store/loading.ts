@@ -10,7 +10,9 @@ import { CONVERSATIONS_PAGE, type Http, MESSAGES_PAGE, OLDER_PAGE } from "./http
 import type { Tab } from "./tab";
 
 const BEHIND_MS = 150;
-const BEHIND_TRIES = 10;
+/** Some 17 s: a burst may leave the lists behind by thousands of events. */
+const BEHIND_TRIES = 20;
+const BEHIND_MAX_MS = 1_000;
 const RELOADS_AT_ONCE = 4;
 const BEHIND: Problem = { type: "about:blank", title: "The lists are behind the log", status: 503 };
 
@@ -18,16 +20,13 @@ type Page = Awaited<ReturnType<Http["messages"]>>;
 
 export class Loading {
   readonly #tab: Tab;
-  readonly #share: () => void;
   readonly #opened = new Set<string>();
   readonly #stale = new Map<string, number>();
   #reloading = 0;
   #filling = false;
 
-  /** `share`: tells the other tabs how far the list is. */
-  constructor(tab: Tab, share: () => void) {
+  constructor(tab: Tab) {
     this.#tab = tab;
-    this.#share = share;
   }
 
   // --- the list ---
@@ -41,7 +40,8 @@ export class Loading {
     // An older one would bring back what was erased, or belong to the history that is over.
     if (positionOf(cursor) < position) throw new ProblemError(BEHIND);
     const complete = conversations.length < CONVERSATIONS_PAGE;
-    const fresh = { cursor, complete, verified: cursor, received: [] };
+    const listedTo = conversations.at(-1)?.last_position ?? null;
+    const fresh = { cursor, complete, listedTo, verified: cursor, received: [] };
     const meta: Meta = { ...(tab.meta as Meta), ...fresh };
     await tab.database?.write({ anew: true, meta, rows: conversations });
     tab.meta = meta;
@@ -50,6 +50,11 @@ export class Loading {
     tab.set({ phase: "ready", complete, problem: null });
     this.reopen();
     if (!complete) void this.more();
+  }
+
+  /** Waits, outside of any turn, until the lists stand at `least`. */
+  async reach(least: string): Promise<void> {
+    await this.#upTo(positionOf(least), () => this.#tab.http.conversations());
   }
 
   /** Fills the list, page after page; one filling at a time. */
@@ -67,21 +72,22 @@ export class Loading {
   }
 
   async #fill(): Promise<void> {
-    const { contents, http } = this.#tab;
-    const last = contents.order.at(-1);
-    const before = last === undefined ? undefined : contents.rows.get(last)?.last_position;
-    const { conversations } = await http.conversations(before);
-    await this.#put(http, () => this.#putFilling(conversations));
-    this.#share();
+    const { http, meta } = this.#tab;
+    const before = meta?.listedTo ?? null;
+    const { conversations } = await http.conversations(before ?? undefined);
+    await this.#put(http, () => this.#putFilling(before, conversations));
   }
 
-  async #putFilling(conversations: readonly Conversation[]): Promise<void> {
+  async #putFilling(before: number | null, conversations: readonly Conversation[]): Promise<void> {
     const { contents, database, meta, state } = this.#tab;
+    // Begun anew meanwhile: these rows would stand below a hole that nothing fills.
+    if ((meta?.listedTo ?? null) !== before) return;
     const rows = conversations.filter(
       (row) => row.touched >= (contents.rows.get(row.id)?.touched ?? 0),
     );
     const complete = conversations.length < CONVERSATIONS_PAGE;
-    const filled = { ...(meta as Meta), complete };
+    const listedTo = conversations.at(-1)?.last_position ?? before;
+    const filled = { ...(meta as Meta), complete, listedTo };
     await database?.write({ meta: state.leader ? filled : undefined, rows });
     this.#tab.meta = filled;
     contents.putRows(rows);
@@ -222,7 +228,7 @@ export class Loading {
   }
 
   async #loadRow(id: string, position: number): Promise<void> {
-    const { contents, database, http } = this.#tab;
+    const { contents, http } = this.#tab;
     const { conversation: row } = await this.#upTo(position, () => http.conversation(id));
     await this.#put(http, async () => {
       const here = contents.rows.get(row.id);
@@ -231,7 +237,7 @@ export class Loading {
         this.#stale.set(row.id, here.touched);
         return;
       }
-      await database?.write({ rows: [row], goneRows: row.aliases });
+      await this.#tab.database?.write({ rows: [row], goneRows: row.aliases });
       contents.putRows([row], row.aliases);
       this.#tab.set();
     });
@@ -249,7 +255,8 @@ export class Loading {
     for (let attempt = 1; ; attempt += 1) {
       const answer = await ask();
       if (positionOf(answer.cursor) >= position || attempt === BEHIND_TRIES) return answer;
-      await new Promise((resolve) => setTimeout(resolve, BEHIND_MS));
+      const waitMs = Math.min(attempt * BEHIND_MS, BEHIND_MAX_MS);
+      await new Promise((resolve) => setTimeout(resolve, waitMs));
     }
   }
 }

@@ -8,7 +8,7 @@ export type Frame =
   | SkippedFrame
   | ResetFrame
   | ReplayedFrame;
-export type Shared = Pick<InboxState, "connection" | "complete" | "skipped" | "reset">;
+export type Shared = Pick<InboxState, "connection" | "skipped" | "reset">;
 export type Call =
   | { readonly type: "frame"; readonly frame: Frame }
   | { readonly type: "shared"; readonly shared: Shared }

@@ -26,7 +26,7 @@ const AGAIN_MS = 3_000;
 export class BrowserStore implements InboxStore {
   readonly #tab = new Tab();
   readonly #neighbours = new Neighbours((call) => this.#hear(call));
-  readonly #loading = new Loading(this.#tab, () => this.#share());
+  readonly #loading = new Loading(this.#tab);
   readonly #applying = new Applying(this.#tab, this.#loading);
   readonly #syncing = new Syncing(this.#tab, this.#neighbours, this.#applying, this.#loading);
   #link: Connection | null = null;
@@ -66,8 +66,10 @@ export class BrowserStore implements InboxStore {
   async markRead(id: string, position: number): Promise<void> {
     await this.#tab.http.read(id, position);
   }
-  sync(): Promise<SyncOutcome> {
-    return this.#syncing.run();
+  async sync(): Promise<SyncOutcome> {
+    const outcome = await this.#syncing.run();
+    this.#share();
+    return outcome;
   }
   dismissReset(): void {
     this.#tab.set({ reset: null });
@@ -96,6 +98,7 @@ export class BrowserStore implements InboxStore {
     this.#tab.started = false;
     this.#end();
     this.#neighbours.leave();
+    this.#tab.http = new Http(""); // what is still to be answered was asked by another
     this.#tab.database?.close();
     this.#tab.database = null;
   }
@@ -114,7 +117,13 @@ export class BrowserStore implements InboxStore {
       const known = await tab.database?.meta();
       if (known?.user !== user) await tab.database?.clear();
       const kept = known?.user === user ? known : null;
-      const nothing = { cursor: null, complete: false, verified: null, received: [] };
+      const nothing = {
+        cursor: null,
+        complete: false,
+        listedTo: null,
+        verified: null,
+        received: [],
+      };
       await tab.database?.write({ meta: { ...nothing, ...kept, token, user } });
       this.#end();
       await this.#begin();
@@ -170,7 +179,7 @@ export class BrowserStore implements InboxStore {
       device: tab.device,
       cursor: tab.meta?.cursor ?? null,
       onEvents: (batch) => handle({ type: "events", ...batch }),
-      onSkipped: handle,
+      onSkipped: (frame) => this.#loading.reach(frame.cursor).then(() => handle(frame)),
       onReset: handle,
       onReplayed: handle,
     });
@@ -184,8 +193,10 @@ export class BrowserStore implements InboxStore {
   async #catchUp(): Promise<void> {
     const tab = this.#tab;
     const stored = (await tab.database?.meta()) ?? tab.meta;
-    if (stored?.cursor !== tab.meta?.cursor) await tab.readRows();
+    const isOurs = stored?.cursor === tab.meta?.cursor && stored?.listedTo === tab.meta?.listedTo;
+    if (!isOurs) await tab.readRows();
     tab.meta = stored;
+    tab.set({ complete: stored?.complete ?? false });
     if (tab.meta?.cursor === null) await this.#loading.anew();
   }
 
@@ -217,6 +228,7 @@ export class BrowserStore implements InboxStore {
     if (connection.stopReason === "revoked") void this.signOut();
     if (connection.status !== "live") return;
     this.#loading.retry();
+    if (this.#syncing.isDue(connection.session)) void this.sync();
     const { lastClose } = connection;
     if (lastClose?.code !== CLOSE.ACCESS_CHANGED || lastClose === this.#answeredClose) return;
     this.#answeredClose = lastClose;
@@ -291,12 +303,12 @@ export class BrowserStore implements InboxStore {
     tab.meta = (await tab.database?.meta()) ?? tab.meta;
     tab.contents.clear();
     await tab.readRows();
-    tab.set();
+    tab.set({ complete: tab.meta?.complete ?? false });
     this.#loading.reopen();
   }
 
   #share(): void {
-    const { connection, complete, skipped, reset } = this.#tab.state;
-    this.#neighbours.say({ type: "shared", shared: { connection, complete, skipped, reset } });
+    const { connection, leader, skipped, reset } = this.#tab.state;
+    if (leader) this.#neighbours.say({ type: "shared", shared: { connection, skipped, reset } });
   }
 }

@@ -10,7 +10,7 @@ import type {
   SyncOutcome,
   WireEvent,
 } from "../../model";
-import { ProblemError, STORAGE } from "../../model";
+import { BROUGHT_MAX, ProblemError, STORAGE } from "../../model";
 import type { Applying } from "./applying";
 import type { Meta } from "./database";
 import { digestIs } from "./http";
@@ -19,6 +19,7 @@ import type { Neighbours } from "./neighbours";
 import type { Tab } from "./tab";
 
 const SYNC_TIMEOUT_MS = 30_000;
+const SIGNED_OUT: Problem = { type: "about:blank", title: "Signed out meanwhile", status: 0 };
 
 export class Syncing {
   readonly #tab: Tab;
@@ -26,6 +27,7 @@ export class Syncing {
   readonly #applying: Applying;
   readonly #loading: Loading;
   #running: Promise<SyncOutcome> | null = null;
+  #broughtIn: string | null = null;
   #tell: ((outcome: SyncOutcome) => void) | null = null;
 
   constructor(tab: Tab, neighbours: Neighbours, applying: Applying, loading: Loading) {
@@ -43,6 +45,18 @@ export class Syncing {
     return this.#running;
   }
 
+  /**
+   * Whether something was skipped that is near enough to come by itself. Once a session: of what
+   * failed, a person is told, and the next session, in which `skipped` may come again, tries anew.
+   */
+  isDue(session: string | null): boolean {
+    const { skipped } = this.#tab.state;
+    if (skipped === null || skipped.count > BROUGHT_MAX || session === this.#broughtIn)
+      return false;
+    this.#broughtIn = session;
+    return true;
+  }
+
   /** The tab that leads has done it. */
   hear(outcome: SyncOutcome): void {
     this.#tell?.(outcome);
@@ -52,7 +66,7 @@ export class Syncing {
     const tab = this.#tab;
     tab.set({ syncing: true });
     const leads = tab.state.leader;
-    const outcome = await (leads ? tab.turn(() => this.#sync()) : this.#ask()).catch(failed);
+    const outcome = await (leads ? this.#sync() : this.#ask()).catch(failed);
     tab.set({ syncing: false, lastSync: outcome });
     if (leads) this.#neighbours.say({ type: "synced", outcome });
     return outcome;
@@ -71,34 +85,66 @@ export class Syncing {
     });
   }
 
-  /** From what was skipped, where something was; else from the last check. */
+  /**
+   * From what was skipped, where something was; else from the last check. Only what is done with a
+   * page is a turn: between pages, and while one is on its way, the list lives on.
+   */
   async #sync(): Promise<SyncOutcome> {
     const tab = this.#tab;
-    const base = tab.meta?.verified ?? tab.meta?.cursor ?? "";
-    const { skipped } = tab.state;
-    const brought: WireEvent[] = [];
-    let [after, checked, verified] = [skipped?.after ?? base, 0, true];
+    const { http } = tab;
+    let [after, checked, verified, brought] = [this.#start(), 0, true, [] as WireEvent[]];
     for (let more = true; more; ) {
-      const answer = await tab.http.sync(after);
-      const came = this.#held(after, answer.cursor);
-      const isNew = (position: number) =>
-        position <= positionOf(base) || position > positionOf(tab.meta?.cursor ?? null);
-      const fresh = answer.events.filter(({ position }) => isNew(position));
-      const ours = [...came, ...fresh.map(({ cursor }) => cursor)];
-      verified &&= await isSame(ours.sort(byPosition), answer);
+      const known = this.#base();
+      const answer = await http.sync(after);
+      if (tab.http !== http) throw new ProblemError(SIGNED_OUT);
+      const page = await tab.turn(async () => (this.#base() === known ? this.#take(answer) : null));
+      if (page === null) {
+        // The lists were loaded anew meanwhile, perhaps of another history: begun again.
+        [after, checked, verified, brought] = [this.#start(), 0, true, []];
+        continue;
+      }
+      verified &&= page.same;
       checked += answer.receipt.count;
-      brought.push(...fresh.filter((event) => isNews(event, skipped, base)));
-      await this.#put(fresh, answer.cursor);
+      brought.push(...page.news);
       after = answer.cursor;
       more = answer.has_more;
     }
-    await this.#noteVerified(after);
-    if (!verified) await this.#loading.anew(tab.meta?.cursor ?? after);
-    tab.set({ skipped: null });
+    await tab.turn(() => this.#finish(after, verified));
     const conversations = new Set(brought.map(({ conversation }) => conversation)).size;
     const outcome = brought.length > 0 ? "received" : "up_to_date";
     const completeTo = new Date().toISOString();
     return { outcome, messages: brought.length, conversations, completeTo, verified, checked };
+  }
+
+  #start(): Cursor {
+    return this.#tab.state.skipped?.after ?? this.#base();
+  }
+
+  /** Up to here the lists are as the server answered them, and hold what no connection brought. */
+  #base(): Cursor {
+    const { meta } = this.#tab;
+    return meta?.verified ?? meta?.cursor ?? "";
+  }
+
+  /** Holds a page against what is here, and puts in what is not. */
+  async #take(answer: SyncAnswer): Promise<{ same: boolean; news: WireEvent[] }> {
+    const { meta, state } = this.#tab;
+    const [base, have] = [positionOf(this.#base()), positionOf(meta?.cursor ?? null)];
+    const fresh = answer.events.filter(({ position }) => position <= base || position > have);
+    const came = this.#held(answer.after, answer.cursor);
+    const ours = [...came, ...fresh.map(({ cursor }) => cursor)].sort(byPosition);
+    const same = await isSame(ours, answer);
+    await this.#put(fresh, answer.cursor);
+    return { same, news: fresh.filter((event) => isNews(event, state.skipped, base)) };
+  }
+
+  async #finish(upTo: Cursor, verified: boolean): Promise<void> {
+    const { state } = this.#tab;
+    await this.#noteVerified(upTo);
+    if (!verified) await this.#loading.anew(this.#tab.meta?.cursor ?? upTo);
+    if (positionOf(state.skipped?.cursor ?? null) <= positionOf(upTo)) {
+      this.#tab.set({ skipped: null });
+    }
   }
 
   /** The cursors of what came over the connection between these two. */
@@ -116,6 +162,7 @@ export class Syncing {
 
   async #noteVerified(cursor: Cursor): Promise<void> {
     const meta = this.#tab.meta as Meta;
+    if (positionOf(cursor) < positionOf(this.#base())) return;
     const received = meta.received.filter((one) => positionOf(one) > positionOf(cursor));
     this.#tab.meta = { ...meta, verified: cursor, received };
     await this.#tab.database?.write({ meta: this.#tab.meta });
@@ -123,9 +170,9 @@ export class Syncing {
 }
 
 /** A message that was skipped or had not come; what came with the lists, loaded anew, is known. */
-function isNews(event: WireEvent, skipped: SkippedNotice | null, base: Cursor): boolean {
+function isNews(event: WireEvent, skipped: SkippedNotice | null, base: number): boolean {
   const wasSkipped = event.position <= positionOf(skipped?.cursor ?? null);
-  return event.type === "message.received" && (wasSkipped || event.position > positionOf(base));
+  return event.type === "message.received" && (wasSkipped || event.position > base);
 }
 
 const byPosition = (a: Cursor, b: Cursor) => positionOf(a) - positionOf(b);

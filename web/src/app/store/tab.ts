@@ -53,6 +53,7 @@ export class Tab {
   /** Reads what is stored into memory, the newest first; told after each page. */
   async readRows(after: () => void = () => {}): Promise<void> {
     for await (const rows of this.database?.rows() ?? []) {
+      if (this.database === null) return; // stopped
       this.contents.putRows(rows);
       after();
     }

@@ -96,6 +96,8 @@ export const en = {
     value === 1
       ? "1 older message is in the history"
       : `${n(value)} older messages are in the history`,
+  bringing: (value: number) =>
+    value === 1 ? "Fetching 1 older message" : `Fetching ${n(value)} older messages`,
   load: "Load",
   reset: {
     epoch_changed: "The server was restored from a backup. Everything was loaded anew.",

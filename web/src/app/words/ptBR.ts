@@ -91,6 +91,8 @@ export const ptBR: Words = {
     value === 1
       ? "1 mensagem mais antiga está no histórico"
       : `${n(value)} mensagens mais antigas estão no histórico`,
+  bringing: (value) =>
+    value === 1 ? "Buscando 1 mensagem mais antiga" : `Buscando ${n(value)} mensagens mais antigas`,
   load: "Carregar",
   reset: {
     epoch_changed: "O servidor voltou de um backup. Tudo foi carregado de novo.",
