@@ -34,6 +34,7 @@ from api.routes import (
     metrics,
     sample,
     sync,
+    trace,
     webhooks,
 )
 from api.routes.inbox import WebInbox
@@ -65,6 +66,7 @@ ROUTES = (
     Route("/v1/audit/checkpoint", only(AUDITORS, audit.get_checkpoint)),
     Route("/v1/audit/events", only(AUDITORS, history.get_history)),
     Route("/v1/audit/ledger", only(AUDITORS, ledger.get_ledger)),
+    Route("/v1/audit/trace/{position}", only(AUDITORS, trace.get_trace)),
     Route("/v1/audit/redact", only(AUDITORS, audit.post_redact), methods=["POST"]),
     Route("/v1/audit/checkpoints", only(AUDITORS, audit.get_checkpoints)),
     Route("/v1/metrics/history", only(AUDITORS, metrics.get_history)),

@@ -33,7 +33,9 @@ from api.routes.history import PAGE_EVENTS_MAX as HISTORY_MAX
 from api.routes.ledger import ACCOUNTS_MAX
 from api.routes.metrics import MINUTES_MAX
 from api.routes.sync import PAGE_EVENTS_MAX
+from api.routes.trace import DEVICES_MAX as TRACE_DEVICES_MAX
 from api.schemas import CURSOR, TIME, Schema, Schemas, object_of
+from api.trace import Trace
 from eventstore.erasure import REASON_CHARS_MAX
 from eventstore.events import Content, Event, Role
 from projections.checkpoints import Checkpoint
@@ -293,6 +295,11 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
             "as_of": MOMENT,
         },
         problems=(BAD_REQUEST, *_LOG),
+    ),
+    ("GET", "/v1/audit/trace/{position}"): Operation(
+        lambda schemas: schemas.of(Trace, whole=True),
+        parameters={"after": DEVICE, "limit": limit(TRACE_DEVICES_MAX)},
+        problems=(BAD_REQUEST, NOT_FOUND, *_LOG),
     ),
     ("POST", "/v1/audit/redact"): Operation(
         plain(

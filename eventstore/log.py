@@ -368,6 +368,12 @@ class EventLog:
         )
         return [Visible.of(event, self.epoch) for event in page]
 
+    async def read_raw(
+        self, positions: Sequence[int], *, bytes_max: int = DEFAULT_LIMITS.page_bytes_max
+    ) -> list[RecordedEvent]:
+        """The events at these positions, in order, about ``bytes_max`` bytes at most."""
+        return await self._unerased(lambda: self._ask(reader.page_at, positions, bytes_max))
+
     async def read_at(
         self, positions: Sequence[int], *, bytes_max: int = DEFAULT_LIMITS.page_bytes_max
     ) -> list[Visible]:
@@ -375,7 +381,7 @@ class EventLog:
 
         Positions without an event, or with one that is not for members, are left out.
         """
-        page = await self._unerased(lambda: self._ask(reader.page_at, positions, bytes_max))
+        page = await self.read_raw(positions, bytes_max=bytes_max)
         return [Visible.of(event, self.epoch) for event in page if event.for_members]
 
     async def count_visible(

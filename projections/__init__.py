@@ -8,6 +8,7 @@ from projections.deliveries import DELIVERIES
 from projections.ledger import LEDGER
 from projections.messages import MESSAGES
 from projections.metrics import METRICS
+from projections.outcomes import OUTCOMES
 from projections.projection import Projection
 from projections.search import SEARCH
 
@@ -17,6 +18,7 @@ PROJECTIONS: tuple[Projection, ...] = (
     SEARCH,
     DELIVERIES,
     LEDGER,
+    OUTCOMES,
     CONNECTIONS,
     METRICS,
     CHECKPOINTS,

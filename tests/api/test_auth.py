@@ -65,6 +65,7 @@ MATRIX: list[tuple[str, str, dict[str, int]]] = [
     ("GET", "/v1/audit/checkpoints", AUDIT),
     ("GET", "/v1/audit/events", AUDIT),
     ("GET", "/v1/audit/ledger", AUDIT),
+    ("GET", "/v1/audit/trace/{position}", AUDIT),
     ("POST", "/v1/audit/redact", AUDIT | {"aud": 400, "adm": 400}),
 ]
 """Each route, and how it answers each user where its id is support's. A route has to be here, or to
@@ -86,6 +87,9 @@ def test_each_route_answers_each_role_as_the_table_says(
 ) -> None:
     """Own inbox, another's inbox, none, auditor, admin."""
     ids = {"id": conversation(client, place), "inbox": "support", "device": "desk"}
+    ids["position"] = client.get("/v1/sync", headers=place.headers("ana")).json()["events"][0][
+        "position"
+    ]
     answer = ask(client, place, method, path, user, **ids)
     assert answer.status_code == expected[user]
     if path in ("/v1/sync", "/v1/conversations"):
@@ -136,7 +140,7 @@ def test_without_a_valid_token_every_route_is_401(
     """With the scheme to try, before anything is looked up or read."""
     headers = {} if authorization is None else {"Authorization": authorization}
     answer = client.request(
-        method, path.format(id="c_1", inbox="orders", device="desk"), headers=headers
+        method, path.format(id="c_1", inbox="orders", device="desk", position=1), headers=headers
     )
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"].startswith("Bearer")

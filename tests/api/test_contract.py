@@ -28,7 +28,7 @@ STREAMS = {"/v1/events"}
 READ_OTHERWISE = {("GET", "/v1/events"), ("GET", "/readyz")}
 """A stream without end, and a route that takes any query."""
 
-IDS = {"device": "desk", "id": "c_none", "inbox": "nowhere"}
+IDS = {"device": "desk", "id": "c_none", "inbox": "nowhere", "position": "1000000"}
 
 
 @pytest.fixture
@@ -117,6 +117,7 @@ def test_what_each_role_is_answered_is_as_it_is_described(
     document = described(client)
     page = client.get("/v1/sync", headers=place.headers("ana")).json()
     real = {"id": page["conversations"][0]["id"], "inbox": "support"}
+    real["position"] = page["events"][0]["position"]
     for user in place.tokens:
         for ids in (real, IDS):
             answer = client.get(path.format(**ids), headers=place.headers(user))

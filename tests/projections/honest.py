@@ -333,6 +333,10 @@ class Server:
         floor = self.book.devices[whose].floor
         self._count(whose, DeviceExpired(LONG_AGO, floor, self.head, 0, named))
 
+    def record_of(self, whose: tuple[str, str], event: Event) -> None:
+        """Something else of a device."""
+        self._record(whose, event)
+
     def _session(self, whose: tuple[str, str]) -> str:
         return self.book.devices[whose].session or ""
 

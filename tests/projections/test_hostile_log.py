@@ -240,6 +240,7 @@ DIGESTS = {
     ("messages", 1): "23714a8cb70740c8",
     ("deliveries", 3): "f0e07a22b5d276de",
     ("ledger", 1): "686a1282c7516186",
+    ("outcomes", 1): "5ea404e1c7111568",
     ("connections", 2): "056925510cd975c6",
     ("metrics", 2): "d38d8d429cbfd68b",
     ("checkpoints", 1): "3369cf6146f1a26d",

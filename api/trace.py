@@ -1,0 +1,228 @@
+"""The whole life of one event: the webhook that brought it, what was said of it, each device's way.
+
+Everything is found by position: what one webhook recorded lies together in the log, and of what
+came later the projections know where it is. So a trace costs the same in a log of any length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from hashlib import sha256
+from typing import Any
+
+import orjson
+from attrs import frozen
+
+from api.house import Records
+from eventstore.codec import decode_recorded
+from eventstore.cursor import Cursor
+from eventstore.events import (
+    ContactAliased,
+    MessageEdited,
+    MessageReceived,
+    MessageRevoked,
+    MessageStatusChanged,
+    RecordedEvent,
+    WebhookDuplicated,
+    WebhookReceived,
+    WebhookUnparsed,
+)
+from eventstore.interchange import HistoryRow
+from eventstore.log import EventLog
+from projections.deliveries import Device
+from projections.outcomes import list_later, list_pointers
+from projections.projection import Microseconds
+from projections.trace import DeviceTrace, trace_devices
+
+BESIDE_MAX = 500
+LATER_MAX = 500
+EACH_MAX = 100
+"""Of one device, and each kind of event, so many are looked at."""
+
+READ_EVENTS = 1_000
+_DERIVED = tuple(
+    cls.type
+    for cls in (
+        MessageReceived,
+        MessageEdited,
+        MessageRevoked,
+        MessageStatusChanged,
+        ContactAliased,
+        WebhookUnparsed,
+        WebhookDuplicated,
+    )
+)
+_FIRST: Device = ("", "")
+
+
+@frozen
+class WebhookTrace:
+    """The raw webhook, without its body, which ``/v1/audit/events`` has.
+
+    ``delivery_id`` is the provider's id of the delivery, where it names one. ``body_sha256`` is of
+    the bytes as they came. What was read from the body is None once that was erased; ``data_hash``
+    and ``hash``, what the chain holds of it, stay.
+    """
+
+    position: int
+    time: Microseconds
+    inbox: str | None
+    correlation_id: str | None
+    provider: str | None
+    delivery_id: str | None
+    body_bytes: int | None
+    body_sha256: str | None
+    data_hash: str
+    hash: str
+    redacted: bool
+
+
+@frozen
+class EventTrace:
+    """One event as the log has it; ``data`` is None where it was erased, or is a raw webhook's."""
+
+    position: int
+    time: Microseconds
+    type: str
+    inbox: str | None
+    conversation: str | None
+    correlation_id: str | None
+    causation_id: int | None
+    hash: str
+    redacted: bool
+    data: dict[str, Any] | None
+
+
+@frozen
+class Trace:
+    """The life of one event of an inbox.
+
+    ``beside`` is what the same webhook recorded beside it, ``later`` what was said of it since:
+    statuses, edits, revocation, reactions, repeats with another content, erasure. ``devices`` are
+    those that it was addressed to, of a page of all devices; ``next`` is where the next page
+    begins, None at the end. ``cursor`` is how far the log was taken into account.
+    """
+
+    event: EventTrace
+    webhook: WebhookTrace | None
+    beside: list[EventTrace]
+    later: list[EventTrace]
+    devices: list[DeviceTrace]
+    next: str | None
+    cursor: Cursor
+
+
+async def trace_of(
+    records: Records, position: int, *, after: Device = _FIRST, limit: int
+) -> Trace | None:
+    """The trace of the event at a position, of ``limit`` devices after one; None if it is none.
+
+    Only events of inboxes have one. Raises LogUnavailable, ProjectionsBehind.
+    """
+    log = records.log
+    found = await _row(log, position)
+    if found is None or found.event.inbox is None:
+        return None
+    traced = found.event
+    raw = found if traced.type == WebhookReceived.type else await _row(log, traced.causation_id)
+    if raw is not None and raw.event.type != WebhookReceived.type:
+        raw = None
+    beside = [] if raw is None else await _beside(log, raw.event, traced)
+    asked = list_later(position, found.event.inbox, _message_id(traced), most=LATER_MAX)
+    answer = await records.projector.fetch(asked)
+    devices, following = await _devices(records, traced, after, limit)
+    return Trace(
+        event=_event(traced),
+        webhook=None if raw is None else _webhook(raw),
+        beside=[_event(event) for event in beside],
+        later=[_event(event) for event in await _events_at(log, answer.rows)],
+        devices=devices,
+        next=following,
+        cursor=answer.cursor,
+    )
+
+
+async def _devices(
+    records: Records, traced: RecordedEvent, after: Device, limit: int
+) -> tuple[list[DeviceTrace], str | None]:
+    """Those of a page that it was addressed to, and where the next page begins."""
+    if not traced.for_members:
+        return [], None
+    asked = list_pointers(traced.position, after=after, limit=limit, most=EACH_MAX)
+    rows = (await records.projector.fetch(asked)).rows
+    history = await _events_at(records.log, {at for row in rows for at in row.positions})
+    following = f"{rows[-1].user}/{rows[-1].device}" if len(rows) == limit else None
+    return trace_devices(traced, history), following
+
+
+async def _row(log: EventLog, position: int | None) -> HistoryRow | None:
+    if position is None or position < 1:
+        return None
+    rows, _ = await log.history(position - 1, 1, position)
+    return rows[0] if rows else None
+
+
+async def _beside(log: EventLog, raw: RecordedEvent, traced: RecordedEvent) -> list[RecordedEvent]:
+    """What the webhook recorded lies right behind it; what a newer parser found, beside that."""
+    found: dict[int, RecordedEvent] = {}
+    for after in (raw.position, traced.position - BESIDE_MAX // 2):
+        page = await log.read(
+            max(after, raw.position),
+            BESIDE_MAX,
+            until=after + BESIDE_MAX,
+            streams=[raw.stream],
+            types=_DERIVED,
+        )
+        found |= {event.position: event for event in page if event.causation_id == raw.position}
+    found.pop(traced.position, None)
+    return [event for _, event in sorted(found.items())][:BESIDE_MAX]
+
+
+async def _events_at(log: EventLog, positions: Iterable[int]) -> list[RecordedEvent]:
+    """All of them, in order; a page of the log may be cut by its weight."""
+    found: list[RecordedEvent] = []
+    left = sorted(positions)
+    while left and (page := await log.read_raw(left[:READ_EVENTS])):
+        found += page
+        left = [position for position in left if position > page[-1].position]
+    return found
+
+
+def _message_id(traced: RecordedEvent) -> str | None:
+    event = decode_recorded(traced)
+    return event.message_id if isinstance(event, MessageReceived) else None
+
+
+def _event(event: RecordedEvent) -> EventTrace:
+    shown = event.data is not None and event.for_members
+    return EventTrace(
+        event.position,
+        Microseconds(event.recorded_at),
+        event.type,
+        event.inbox,
+        event.conversation,
+        event.correlation_id,
+        event.causation_id,
+        event.hash.hex(),
+        event.data is None,
+        orjson.loads(event.data) if shown and event.data is not None else None,
+    )
+
+
+def _webhook(row: HistoryRow) -> WebhookTrace:
+    event = row.event
+    said = decode_recorded(event)
+    raw = said if isinstance(said, WebhookReceived) else None
+    return WebhookTrace(
+        event.position,
+        Microseconds(event.recorded_at),
+        event.inbox,
+        event.correlation_id,
+        None if raw is None else raw.provider,
+        None if raw is None else raw.headers.get("webhook-id"),
+        None if raw is None else len(raw.body),
+        None if raw is None else sha256(raw.body).hexdigest(),
+        row.data_hash.hex(),
+        event.hash.hex(),
+        raw is None,
+    )
