@@ -1,24 +1,24 @@
 """The log against a plain list: appends, repeats, failing commits, reopening, backups (G1 to G4).
 
-``MALOTE_EXAMPLES`` lowers or raises how many histories are tried, each of up to 50 steps.
+How many histories are tried is said in tests/machines.py.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import sqlite3
-import tempfile
-from collections.abc import Coroutine
-from itertools import count
+from collections.abc import Coroutine, Iterator
+from contextlib import closing
+from itertools import product
 from pathlib import Path
 from typing import Any, TypeVar
+from unittest import mock
 
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+import eventstore.connection
 from eventstore.codec import encode
 from eventstore.cursor import Cursor
 from eventstore.draft import Draft, idempotency_key
@@ -31,14 +31,23 @@ from eventstore.events import (
     WebhookDuplicated,
 )
 from eventstore.log import EventLog, Limits, LogUnavailable, restore
+from tests.machines import sharded
+from tests.simulation.disk import AtOnce, Driver, folder_in_memory
+from tests.simulation.loop import VirtualLoop
+from tests.simulation.process import Process
 
 T = TypeVar("T")
-EXAMPLES = int(os.environ.get("MALOTE_EXAMPLES", "100"))
 LIMITS = Limits(tail_events_max=3, recent_events_max=5, readers=1)
-_SHM = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
-_names = st.sampled_from("abcdef")
-_texts = st.sampled_from(("one", "two", "três"))
-_items = st.lists(st.one_of(st.tuples(_names, _texts), st.none()), min_size=1, max_size=4)
+OPENINGS_MAX = 3
+_KEYED = tuple(product("abcdef", ("one", "two", "três")))
+_items = st.lists(st.sampled_from((None,) * 6 + _KEYED), min_size=1, max_size=4)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _no_threads() -> Iterator[None]:
+    """The log's connections live on the loop's thread: threads cost more than all the rest."""
+    with mock.patch.object(eventstore.connection, "aiosqlite", Driver(AtOnce)):
+        yield
 
 
 def _draft(item: tuple[str, str] | None) -> Draft:
@@ -79,41 +88,49 @@ class Model:
 
 
 class LogMachine(RuleBasedStateMachine):
-    """Any order of what can be asked of a log, and of what can befall it."""
+    """Any order of what can be asked of a log, and of what can befall it.
+
+    Opening a file costs as much as twenty appends, so that a history does it no more than
+    ``OPENINGS_MAX`` times.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.runner = asyncio.Runner()
-        where = _SHM if os.access(_SHM, os.W_OK) else None
-        self.place = tempfile.TemporaryDirectory(prefix="malote-", dir=where)
+        self.loop = VirtualLoop(None)
+        self.loop.on_thread_work = lambda _, work: AtOnce().do(work)
+        self.process = Process("log", self.loop)
+        self.place = folder_in_memory()
         self.folder = Path(self.place.name) / "data"
         self.model = Model()
-        self.copies: list[tuple[Path, Model, list[RecordedEvent]]] = []
+        self.copy: tuple[Path, Model, list[RecordedEvent]] | None = None
         self.announced: list[RecordedEvent] = []
-        self.numbers = count()
+        self.seen = 0
+        self.openings = 0
         self.now = 1_000
         self.fault: str | None = None
-        machine = self
+        self.connection = self._failing_connection()
+        self.log = self._do(self._open())
 
+    def _failing_connection(machine) -> type[sqlite3.Connection]:  # noqa: N805
         class Connection(sqlite3.Connection):
-            def execute(self, sql: str, *parameters: object) -> sqlite3.Cursor:
+            def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
                 fault = machine.fault if "INSERT INTO appended" in sql else None
                 if fault is not None:
                     machine.fault = None
                 if fault == "before":
                     raise sqlite3.OperationalError("disk I/O error")
-                done = super().execute(sql, *parameters)  # type: ignore[arg-type]  # as given
+                done = super().execute(sql, *parameters)
                 if fault == "after":
                     raise sqlite3.OperationalError("disk I/O error")
                 return done
 
-        self.connection = Connection
-        self.log = self._do(self._open())
+        return Connection
 
     def _do(self, what: Coroutine[Any, Any, T]) -> T:
-        return self.runner.run(what)
+        return self.loop.run_until_complete(self.process.spawn(what))
 
     async def _open(self) -> EventLog:
+        self.openings += 1
         log = await EventLog.open(
             self.folder,
             clock=lambda: self.now,
@@ -123,9 +140,18 @@ class LogMachine(RuleBasedStateMachine):
         log.on_commit = self.announced.extend
         return log
 
-    async def _all(self, page: int) -> list[RecordedEvent]:
+    async def _reopen(self) -> None:
+        await self.log.close()
+        self.log = await self._open()
+
+    async def _replace(self, copy: Path) -> None:
+        await self.log.close()
+        await restore(copy, self.folder)
+        self.log = await self._open()
+
+    async def _read(self, after: int, page: int) -> list[RecordedEvent]:
         events: list[RecordedEvent] = []
-        while found := await self.log.read(len(events), page):
+        while found := await self.log.read(after + len(events), page):
             events += found
         return events
 
@@ -137,9 +163,10 @@ class LogMachine(RuleBasedStateMachine):
         receipts = self._do(self.log.append(drafts))
         expected = [self.model.add(draft) for draft in drafts]
         assert [(each.position, each.duplicate) for each in receipts] == expected
-        stored = {event.position: event.hash for event in self._do(self._all(100))}
-        assert [stored[each.position] for each in receipts] == [each.hash for each in receipts]
+        hashes = [self.announced[each.position - 1].hash for each in receipts]
+        assert hashes == [each.hash for each in receipts]
 
+    @precondition(lambda self: self.openings < OPENINGS_MAX)
     @rule(items=_items, fault=st.sampled_from(("before", "after")))
     def append_to_a_failing_disk(self, items: list[tuple[str, str] | None], fault: str) -> None:
         """Nobody is told that it is there; it is there whole or not at all, and the log goes on."""
@@ -151,6 +178,7 @@ class LogMachine(RuleBasedStateMachine):
                 while not self.log.writable:  # noqa: ASYNC110  it tells nobody that it is well
                     await asyncio.sleep(0.001)
 
+        self.openings += 1
         self.fault = fault
         before = len(self.model.data)
         tried = self.model.copy()
@@ -163,81 +191,89 @@ class LogMachine(RuleBasedStateMachine):
         if fault == "after":
             self.model = tried
 
+    @precondition(lambda self: self.openings < OPENINGS_MAX)
     @rule()
     def reopen(self) -> None:
         """A log reopened is the same log, with the same epoch."""
         epoch = self.log.epoch
-        self._do(self.log.close())
-        self.log = self._do(self._open())
+        self._do(self._reopen())
         assert self.log.epoch == epoch
 
-    @precondition(lambda self: len(self.copies) < 2)
+    @precondition(lambda self: self.copy is None)
     @rule()
     def back_up(self) -> None:
         """The copy holds all that was acknowledged."""
-        target = Path(self.place.name) / f"copy-{next(self.numbers)}.db"
+        target = Path(self.place.name) / "copy.db"
         assert self._do(self.log.backup(target)) == self.log.head
-        self.copies.append((target, self.model.copy(), [*self.announced]))
+        self.copy = target, self.model.copy(), [*self.announced]
 
-    @precondition(lambda self: self.copies)
-    @rule(data=st.data())
-    def restore(self, data: st.DataObject) -> None:
+    @precondition(lambda self: self.copy is not None and self.openings < OPENINGS_MAX)
+    @rule()
+    def restore(self) -> None:
         """The log is what it was then, as another log: cursors of before do not fit (G9)."""
-        copy, model, announced = data.draw(st.sampled_from(self.copies))
+        assert self.copy is not None
+        copy, model, announced = self.copy
         epoch = self.log.epoch
-        self._do(self.log.close())
-        self._do(restore(copy, self.folder))
-        self.log = self._do(self._open())
+        self._do(self._replace(copy))
         assert self.log.epoch != epoch
         self.model = model.copy()
         self.announced[:] = announced
+        self.seen = min(self.seen, len(announced))
 
-    @rule(page=st.integers(1, 7))
-    def read(self, page: int) -> None:
-        """In pages of any size: the list, in order, each event once, its time increasing."""
-        events = self._do(self._all(page))
-        assert [event.data for event in events] == self.model.data
-        assert [event.position for event in events] == list(range(1, len(events) + 1))
-        times = [event.recorded_at for event in events]
-        assert times == sorted(set(times))
+    @rule(back=st.integers(0, 10), page=st.integers(1, 7))
+    def read(self, back: int, page: int) -> None:
+        """From anywhere, in pages of any size: what was announced, each event once, in order."""
+        after = max(0, len(self.announced) - back)
+        assert self._do(self._read(after, page)) == self.announced[after:]
 
-    @rule(after=st.integers(-2, 3))
-    def find_by_time(self, after: int) -> None:
+    @rule(back=st.integers(0, 10), limit=st.integers(1, 7), mine=st.booleans())
+    def read_as_a_member(self, back: int, limit: int, mine: bool) -> None:
+        """The first so many after a position that are of their inboxes, and not for auditors."""
+        after = max(0, len(self.announced) - back)
+        inboxes = frozenset({"support"} if mine else {"sales"})
+        found = self._do(self.log.read_visible(after, limit, inboxes))
+        seen = [each.position for each in self.announced[after:] if mine and each.for_members]
+        assert [each.position for each in found] == seen[:limit]
+
+    @rule(back=st.integers(0, 5), beside=st.integers(-2, 3))
+    def find_by_time(self, back: int, beside: int) -> None:
         """The last event at or before a time, whichever it is."""
-        events = self._do(self._all(100))
-        for event in events[-5:]:
-            time_us = event.recorded_at + after
-            expected = sum(each.recorded_at <= time_us for each in events)
-            assert self._do(self.log.position_at(time_us)) == expected
+        times = [event.recorded_at for event in self.announced]
+        time_us = [0, *times][-1 - min(back, len(times))] + beside
+        expected = sum(each <= time_us for each in times)
+        assert self._do(self.log.position_at(time_us)) == expected
 
-    @rule(data=st.data())
-    def find_a_cursor(self, data: st.DataObject) -> None:
+    @rule(beyond=st.integers(-12, 2))
+    def find_a_cursor(self, beyond: int) -> None:
         """Each position has its own; beyond the head there is none."""
-        head = len(self.model.data)
-        position = data.draw(st.integers(0, head + 2))
+        position = max(0, len(self.model.data) + beyond)
         found = self._do(self.log.cursor_at(position))
-        assert (found is None) == (position > head)
+        assert (found is None) == (beyond > 0)
         if found is not None and position:
-            [event] = self._do(self.log.read(position - 1, 1))
+            event = self.announced[position - 1]
             assert found == Cursor.at(self.log.epoch, position, event.hash)
 
     @invariant()
     def the_head_is_the_lists_end(self) -> None:
-        """And all that was committed was announced, once and in order."""
-        assert self.log.head.position == len(self.model.data)
-        assert [event.data for event in self.announced] == self.model.data
+        """And all that was committed was announced, once and in order, its time increasing."""
+        assert self.log.head.position == len(self.model.data) == len(self.announced)
+        for index in range(self.seen, len(self.announced)):
+            event = self.announced[index]
+            assert (event.position, event.data) == (index + 1, self.model.data[index])
+            assert not index or event.recorded_at > self.announced[index - 1].recorded_at
+        self.seen = len(self.announced)
 
     def teardown(self) -> None:
-        """Close what is open."""
-        self._do(self.log.close())
-        self.runner.close()
-        self.place.cleanup()
+        """What the file has is what was announced."""
+        try:
+            self._do(self.log.close())
+            with closing(sqlite3.connect(self.folder / "log.db")) as db:
+                rows = db.execute("SELECT position, data, hash FROM events ORDER BY position")
+                stored = rows.fetchall()
+            assert stored == [(each.position, each.data, each.hash) for each in self.announced]
+        finally:
+            self.loop.close()
+            self.place.cleanup()
 
 
-TestLogMachine = pytest.mark.timeout(900)(LogMachine.TestCase)
-TestLogMachine.settings = settings(
-    max_examples=EXAMPLES,
-    stateful_step_count=50,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+globals().update(sharded(LogMachine))

@@ -59,7 +59,7 @@ def standing_in(disk: Disk, rng: Random) -> Iterator[None]:
     secrets = SimpleNamespace(token_hex=lambda size: entropy.randbytes(size).hex())
     replaced: tuple[tuple[Any, str, Any], ...] = (
         (sqlite3, "connect", _tracked),
-        (eventstore.connection, "aiosqlite", Driver(disk)),
+        (eventstore.connection, "aiosqlite", Driver(disk.new_lane)),
         (eventstore.commit, "os", SimpleNamespace(urandom=entropy.randbytes)),
         (eventstore.writer, "secrets", secrets),
         (eventstore.writer, "CHECKPOINT_PAGES", rng.choice((10, 4096))),

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,6 +13,7 @@ from random import Random
 from attrs import frozen
 
 from tests.simulation import doubles, invariants
+from tests.simulation.disk import folder_in_memory
 from tests.simulation.faults import go_wrong, write_messages
 from tests.simulation.invariants import History
 from tests.simulation.loop import Stuck, VirtualLoop
@@ -31,7 +30,6 @@ LATE_S = 4.0
 CALM_AFTERWARDS_S = 30.0
 LIVES_S_MAX = 600.0
 VERIFIED_EVERY = 20
-_SHM = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
 
 
 @frozen
@@ -50,8 +48,8 @@ def simulate(seed: int) -> Outcome:
     plan = draw(rng)
     loop = VirtualLoop(Random(rng.random()) if plan.permuted else None)
     loop.set_task_factory(make_task)
-    with _folder() as folder, _quiet(), _no_collection():
-        world = World(plan, loop, rng, folder)
+    with folder_in_memory() as folder, _quiet(), _no_collection():
+        world = World(plan, loop, rng, Path(folder))
         loop.on_thread_work = world.disk.on_thread
         loop.set_exception_handler(lambda _, context: world.fail(f"asyncio: {context}"))
         asyncio.set_event_loop(loop)
@@ -169,13 +167,6 @@ async def _the_end(world: World, seed: int) -> None:
 async def _digests(server: Server) -> tuple[dict[str, str], dict[str, str]]:
     await server.projector.wait_for(server.log.head.position)
     return await server.projector.digests(), await server.projector.rebuild()
-
-
-@contextmanager
-def _folder() -> Iterator[Path]:
-    where = _SHM if os.access(_SHM, os.W_OK) else None
-    with tempfile.TemporaryDirectory(prefix="malote-", dir=where) as folder:
-        yield Path(folder)
 
 
 @contextmanager

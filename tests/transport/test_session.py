@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import Any
 
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -21,6 +19,7 @@ from eventstore.events import (
     HeartbeatAnswered,
     HeartbeatMissed,
 )
+from tests.machines import sharded
 from tests.transport.pages import cursor, page, visible
 from transport.frames import Ack, CloseCode, FrameError, Hello, Nack, Pong, Refresh, Window
 from transport.page import Page
@@ -606,11 +605,4 @@ class SessionMachine(RuleBasedStateMachine):
         assert after == self.it.floor.position
 
 
-EXAMPLES, SHARDS = int(os.environ.get("MALOTE_EXAMPLES", "1500")), 5
-
-for _shard in range(SHARDS):  # a test each, so that they run beside each other
-    _machine = type(f"SessionMachine{_shard}", (SessionMachine,), {})
-    _machine.TestCase.settings = settings(
-        max_examples=EXAMPLES // SHARDS, stateful_step_count=50, deadline=None
-    )
-    globals()[f"TestSessionMachine{_shard}"] = _machine.TestCase
+globals().update(sharded(SessionMachine))
