@@ -26,8 +26,8 @@ are compared and not authenticated: they prove as much as the place where they w
 does a checkpoint where no key was given, for it then vouches for itself. The ``keys`` table is
 outside the chain; a changed digest in it is not noticed.
 
-A long log is walked in two processes: the second begins in the middle, at a hash that the first
-must arrive at.
+A long log is shared between as many processes as there are processors: each of the others begins
+at a hash at which the one before it must arrive.
 
 A log that a server is writing can be verified too: it is read in short transactions, in order,
 up to the head. The file is opened with its write-ahead log, never with ``immutable=1`` beside one,
@@ -37,16 +37,19 @@ which would silently leave out the newest events.
 from __future__ import annotations
 
 import argparse
+import functools
+import itertools
 import json
 import os
 import re
+import signal
 import sqlite3
-import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256, sha512
@@ -57,8 +60,9 @@ GENESIS = bytes(32)
 PAGE_EVENTS = 512
 FIRST_ROWID = -(2**63)  # rows at 0 and below are found, not passed over
 LAST_ROWID = 2**63 - 1
-SPLIT_EVENTS = 50_000
-"""From here on a second process pays for its start."""
+PART_EVENTS = 10_000
+"""A process of its own pays for its start from here on."""
+NEVER = 2**64
 BUSY_TIMEOUT_S = 30.0
 NAMES_REMEMBERED_MAX = 10_000
 
@@ -181,32 +185,42 @@ def _link(row: Row, previous: bytes) -> bytes:
     return sha256(previous + head.encode() + data_hash).digest()
 
 
-def _is_ordinary(row: Row, last: Row, names: set[str]) -> bool:
-    """The fast path, for all but a handful of rows. False only means: look closely."""
-    (
-        position, at, stream, conversation, type_, version,
-        data, data_hash, salt, correlation, cause, hash_,
-    ) = row  # fmt: skip
-    try:
-        if (
-            position != last[0] + 1
-            or at <= last[1]
-            or stream not in names
-            or type_ not in names
-            or type_ in _LOOKED_AT
-            or conversation == ""
-            or correlation == ""
-            or sha256(salt + data).digest() != data_hash
-        ):
-            return False
-        # As _link, written out: this runs once an event, and a call costs as much as a hash.
-        head = (
-            f"malote/1\n{position}\n{at!r}\n{stream}\n{conversation or ''}\n{type_}\n"
-            f"{version!r}\n{correlation or ''}\n{'' if cause is None else repr(cause)}\n"
-        )
-        return bool(sha256(last[11] + head.encode() + data_hash).digest() == hash_)
-    except (TypeError, UnicodeEncodeError):
-        return False
+def _pass_ordinary(
+    rows: Iterator[Row], last: Row, names: set[str], stop: int
+) -> tuple[Row, Row | None]:
+    """Walk on while rows are as nearly all are: the last of them, and the first to look at closely.
+
+    One function without a call of ours in its loop: a call costs as much as a hash.
+    """
+    expected, before, hash_ = last[0], last[1], last[11]
+    for row in rows:
+        (
+            position, at, stream, conversation, type_, version,
+            data, data_hash, salt, correlation, cause, stated,
+        ) = row  # fmt: skip
+        expected += 1
+        try:
+            # As _link, but join takes strings only: here nothing else looks at the kinds.
+            head = "\n".join((
+                f"malote/1\n{position}\n{at}", stream, conversation or "", type_,
+                f"{version!r}", correlation or "", "" if cause is None else repr(cause), "",
+            ))  # fmt: skip
+            if (
+                position != expected
+                or position == stop
+                or at <= before
+                or stream not in names
+                or type_ not in names
+                or conversation == ""
+                or correlation == ""
+                or sha256(salt + data).digest() != data_hash
+                or sha256(hash_ + head.encode() + data_hash).digest() != stated
+            ):
+                return last, row
+        except (TypeError, UnicodeEncodeError):
+            return last, row
+        last, before, hash_ = row, at, stated
+    return last, None
 
 
 @dataclass
@@ -219,7 +233,7 @@ class _Walk:
     erased: set[int] = field(default_factory=set)
     named: dict[int, int] = field(default_factory=dict)  # erased position -> the redaction's own
     checkpoints: list[tuple[int, Anchor]] = field(default_factory=list)  # each with its own place
-    names: set[str] = field(default_factory=set)  # streams and types already found well-formed
+    names: set[str] = field(default_factory=set)  # well-formed streams, types of no consequence
 
     @property
     def position(self) -> int:
@@ -241,16 +255,17 @@ class _Walk:
 
     def take(self, rows: Iterable[Row]) -> int:
         """Check the next rows; return how many there were. Raises :class:`_Found`."""
-        start = self.position
-        names = self.names
-        for row in rows:
-            if not _is_ordinary(row, self.last, names):
-                self._examine(row)
+        start, rows = self.position, iter(rows)
+        while True:
+            stop = self.anchors[0].position if self.anchors else NEVER
+            self.last, row = _pass_ordinary(rows, self.last, self.names, stop)
+            if row is None:
+                return self.position - start
+            self._examine(row)
             self.last = row
             while self.anchors and self.anchors[0].position == row[0]:
                 self._compare(self.anchors[0])
                 self.anchors = self.anchors[1:]
-        return self.position - start
 
     def _examine(self, row: Row) -> None:
         """The slow path: everything again, one at a time, so that a fault can be named."""
@@ -300,7 +315,7 @@ class _Walk:
                 f"stream {row[2]!r} with type {row[4]!r} is not of a form the log writes",
                 "The envelope was changed, or this event was not written by Malote.",
             )
-        if len(self.names) < NAMES_REMEMBERED_MAX:
+        if len(self.names) < NAMES_REMEMBERED_MAX and row[4] not in _LOOKED_AT:
             self.names.update((row[2], row[4]))
 
     def _check_content(self, row: Row) -> None:
@@ -410,11 +425,14 @@ def verify(
     anchors: Sequence[Anchor] = (),
     on_progress: Progress | None = None,
     keys: Sequence[str] = (),
+    processes: int = 1,
 ) -> Report:
     """Check a log file, the folder that holds ``log.db``, or an export; report the first fault.
 
-    ``keys`` are public keys, 64 hex digits each: checkpoints must be signed by one of them. Raises
-    :class:`CannotRead` where nothing can be said, such as a file that does not exist.
+    ``keys`` are public keys, 64 hex digits each: checkpoints must be signed by one of them. A long
+    log is shared between ``processes`` of them, forked from this one: more than one is for
+    programs that have no other threads and have no database open. Raises :class:`CannotRead` where
+    nothing can be said, such as a file that does not exist.
     """
     file = path / "log.db" if path.is_dir() else path
     walk = _Walk(sorted(anchors, key=lambda anchor: anchor.position))
@@ -423,8 +441,10 @@ def verify(
     try:
         for anchor in walk.anchors:
             _check_signature(anchor, keys)
-        look = _look_at_export if _is_export(file) else _look_at_log
-        epoch = look(file, walk, on_progress)
+        if _is_export(file):
+            epoch = _look_at_export(file, walk, on_progress)
+        else:
+            epoch = _look_at_log(file, walk, on_progress, processes)
         checkpoint = _check_newest_checkpoint(walk, keys)
     except _Found as found:
         fault = found.fault
@@ -445,19 +465,30 @@ def verify(
     )
 
 
-def _look_at_log(file: Path, walk: _Walk, on_progress: Progress | None) -> str:
+def _look_at_log(file: Path, walk: _Walk, on_progress: Progress | None, processes: int = 1) -> str:
     with closing(_open(file)) as connection:
         epoch = _read_head(connection)
-        # quick_check works in C without the interpreter's lock, so it costs no time here.
-        with ThreadPoolExecutor(max_workers=1) as pool:
-            structure = pool.submit(_quick_check, file)
-            _walk_log(file, connection, walk, on_progress)
-            # The end first: what was cut off may be what explains an erasure before it.
-            _check_end(walk)
-            _check_keys(connection)
-            _check_erasures(walk, lambda position: _is_erased(connection, position))
-            _check_checkpoints(walk, lambda position: _hash_at(connection, position))
-            structure.result()
+        total = _count(connection)
+    # Forked while no database is open here and no thread is: a child must not inherit either.
+    with (
+        _parts_elsewhere(file, walk.anchors, total, processes) as parts,
+        closing(_open(file)) as connection,
+        ThreadPoolExecutor(max_workers=1) as pool,
+    ):
+        # Both work in C without the interpreter's lock, beside the walk.
+        structure = pool.submit(_quick_check, file)
+        keys = pool.submit(_check_keys, file)
+        for until, result in parts:
+            _walk_chain(connection, walk, on_progress, total, until)
+            _join(walk, until, result())
+        # All of a short log, what was written since, what another process could not read.
+        _walk_chain(connection, walk, on_progress, total)
+        # The end first: what was cut off may be what explains an erasure before it.
+        _check_end(walk)
+        keys.result()
+        _check_erasures(walk, lambda position: _is_erased(connection, position))
+        _check_checkpoints(walk, lambda position: _hash_at(connection, position))
+        structure.result()
     return epoch
 
 
@@ -547,21 +578,6 @@ def _unreadable(error: Exception, position: int | None) -> _Found:
     )
 
 
-def _walk_log(
-    file: Path, connection: sqlite3.Connection, walk: _Walk, on_progress: Progress | None
-) -> None:
-    """Walk to the end, the second half of a long log in another process meanwhile."""
-    total = _count(connection)
-    middle = total // 2
-    if total >= SPLIT_EVENTS and (os.cpu_count() or 1) > 1:
-        with _second_half(file, middle, walk.anchors) as result:
-            _walk_chain(connection, walk, on_progress, total, middle)
-            if walk.position == middle:
-                _join(walk, result())
-    # All of a short log, what has been written since, or what the other process could not read.
-    _walk_chain(connection, walk, on_progress, total)
-
-
 def _walk_chain(
     connection: sqlite3.Connection,
     walk: _Walk,
@@ -588,49 +604,64 @@ def _walk_chain(
             on_progress(walk.position, max(total, walk.position))
 
 
+_Part: TypeAlias = tuple[int, Callable[[], dict[str, Any]]]
+"""A position from which another process walks on, and what it found; {} if nothing came of it."""
+
+
 @contextmanager
-def _second_half(
-    file: Path, middle: int, anchors: Sequence[Anchor]
-) -> Iterator[Callable[[], dict[str, Any]]]:
-    """Another process that walks on from ``middle``; what it found, {} if nothing came of it."""
-    given = json.dumps([[anchor.position, anchor.hash, anchor.source] for anchor in anchors])
-    command = [sys.executable, "-I", __file__, "--second-half", str(middle), str(file)]
-    process = subprocess.Popen(  # noqa: S603 - this very file, by this very interpreter
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    )
-
-    assert process.stdin is not None
-    assert process.stdout is not None
-    stdin, stdout = process.stdin, process.stdout
-
-    def result() -> dict[str, Any]:
-        output = stdout.read()
-        try:
-            found = json.loads(output) if process.wait() == 0 else {}
-        except ValueError:
-            found = {}
-        return found if isinstance(found, dict) else {}
-
+def _parts_elsewhere(
+    file: Path, anchors: Sequence[Anchor], total: int, processes: int
+) -> Iterator[list[_Part]]:
+    """All equal parts of a log but the first, each walked by a process of its own."""
+    count = max(1, min(processes, total // PART_EVENTS)) if hasattr(os, "fork") else 1
+    ends = [total * part // count for part in range(1, count)] + [LAST_ROWID]
+    children: list[tuple[int, int]] = []
     try:
-        with suppress(BrokenPipeError), stdin:
-            stdin.write(given.encode())
-        yield result
+        for begin, end in itertools.pairwise(ends):
+            children.append(_forked(functools.partial(_walk_part, file, anchors, begin, end)))
+        results = [functools.partial(_result_of, pipe) for _, pipe in children]
+        yield list(zip(ends, results, strict=False))
     finally:
-        process.kill()
-        process.wait()
-        stdout.close()
+        for process, pipe in children:
+            os.close(pipe)
+            os.kill(process, signal.SIGKILL)
+            os.waitpid(process, 0)
 
 
-def _walk_second_half(file: Path, middle: int, anchors: Sequence[Anchor]) -> dict[str, Any]:
-    """What the other process does: its walk, in JSON."""
-    beyond = [anchor for anchor in anchors if anchor.position > middle]
-    confirmed = max((a.position for a in anchors if a.position <= middle), default=0)
+def _forked(work: Callable[[], dict[str, Any]]) -> tuple[int, int]:
+    """A child that writes what ``work`` returns into a pipe, as JSON; its id, and the pipe."""
+    ours, theirs = os.pipe()
+    process = os.fork()
+    if process:
+        os.close(theirs)
+        return process, ours
+    try:
+        with os.fdopen(theirs, "wb") as pipe:
+            pipe.write(json.dumps(work()).encode())
+    finally:
+        os._exit(0)  # whatever happened: nothing of the parent's may run twice
+
+
+def _result_of(pipe: int) -> dict[str, Any]:
+    with os.fdopen(pipe, "rb", closefd=False) as opened:
+        written = opened.read()
+    try:
+        found = json.loads(written)
+    except ValueError:
+        return {}  # it failed, or was killed: this process walks there itself
+    return found if isinstance(found, dict) else {}
+
+
+def _walk_part(file: Path, anchors: Sequence[Anchor], begin: int, end: int) -> dict[str, Any]:
+    """What another process does: the walk from after ``begin`` up to ``end``, in JSON."""
+    beyond = [anchor for anchor in anchors if begin < anchor.position <= end]
+    confirmed = max((a.position for a in anchors if a.position <= begin), default=0)
     fault = None
     with closing(_open(file)) as connection:
-        row = connection.execute(_PAGE, (middle, middle, 1)).fetchone()
+        row = connection.execute(_PAGE, (begin, begin, 1)).fetchone()
         walk = _Walk(beyond, last=row, confirmed=confirmed)
         try:
-            _walk_chain(connection, walk, None, 0)
+            _walk_chain(connection, walk, None, 0, end)
         except _Found as found:
             fault = asdict(found.fault)
     return {
@@ -646,21 +677,21 @@ def _walk_second_half(file: Path, middle: int, anchors: Sequence[Anchor]) -> dic
     }
 
 
-def _join(walk: _Walk, half: dict[str, Any]) -> None:
-    """Go on where the other process ended; it must have begun at the hash that we came to."""
-    if half.get("began_at") != walk.hash.hex():
+def _join(walk: _Walk, begin: int, part: dict[str, Any]) -> None:
+    """Go on where another process ended; it must have begun at the hash that we came to."""
+    if walk.position != begin or part.get("began_at") != walk.hash.hex():
         return
-    position, hash_ = half["position"], bytes.fromhex(half["hash"])
-    walk.last = (position, half["recorded_at"], *[None] * 9, hash_)
-    walk.erased.update(half["erased"])
-    walk.named.update(half["named"])
-    for place, found in half["checkpoints"]:
+    position, hash_ = part["position"], bytes.fromhex(part["hash"])
+    walk.last = (position, part["recorded_at"], *[None] * 9, hash_)
+    walk.erased.update(part["erased"])
+    walk.named.update(part["named"])
+    for place, found in part["checkpoints"]:
         signed = Signature(**found.pop("signed"))
         walk.checkpoints.append((place, Anchor(**found, signed=signed)))
-    walk.confirmed = half["confirmed"]
+    walk.confirmed = part["confirmed"]
     walk.anchors = [anchor for anchor in walk.anchors if anchor.position > position]
-    if half["fault"] is not None:
-        raise _Found(**half["fault"])
+    if part["fault"] is not None:
+        raise _Found(**part["fault"])
 
 
 def _count(connection: sqlite3.Connection) -> int:
@@ -761,8 +792,9 @@ def _check_end(walk: _Walk) -> None:
     )
 
 
-def _check_keys(connection: sqlite3.Connection) -> None:
-    row = connection.execute(_DANGLING_KEY).fetchone()
+def _check_keys(file: Path) -> None:
+    with closing(_open(file)) as connection:
+        row = connection.execute(_DANGLING_KEY).fetchone()
     if row is not None:
         raise _Found(
             "key",
@@ -1172,6 +1204,15 @@ def _printable(text: str) -> str:
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
+def processors() -> int:
+    """How many there are for this program; 1 where it has threads, which a fork would lose."""
+    if threading.active_count() > 1:
+        return 1
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="verify", description="Verify a Malote log or an export of one, offline."
@@ -1193,21 +1234,17 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         help="a public key that may sign, hex or a file; repeatable",
     )
     parser.add_argument("--json", action="store_true", help="the report as one JSON object")
-    parser.add_argument("--second-half", type=int, help=argparse.SUPPRESS)
     return parser.parse_args(argv)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """``python -m eventstore.verify``: 0 verified, 1 a fault, 2 usage, 3 cannot be read."""
     options = _parse(argv)
-    if options.second_half is not None:
-        anchors = [Anchor(*fields) for fields in json.load(sys.stdin)]
-        json.dump(_walk_second_half(options.path, options.second_half, anchors), sys.stdout)
-        return 0
     try:
         anchors = [anchor for text in options.receipt for anchor in read_receipt(text)]
         anchors += [anchor for file in options.checkpoint for anchor in read_anchors(file)]
-        report = verify(options.path, anchors, keys=[read_key(text) for text in options.key])
+        keys = [read_key(text) for text in options.key]
+        report = verify(options.path, anchors, keys=keys, processes=processors())
     except AnchorMalformed as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_USAGE

@@ -57,7 +57,9 @@ def verify(
         anchors += [anchor for file in checkpoints for anchor in verifier.read_anchors(file)]
         with _progress() as on_progress:
             trusted = [verifier.read_key(text) for text in keys]
-            report = verifier.verify(path or data_folder(), anchors, on_progress, trusted)
+            report = verifier.verify(
+                path or data_folder(), anchors, on_progress, trusted, verifier.processors()
+            )
     except verifier.AnchorMalformed as malformed:
         raise click.UsageError(str(malformed)) from None
     except verifier.CannotRead as trouble:
@@ -74,6 +76,14 @@ def _progress() -> Iterator[verifier.Progress | None]:
         yield None
         return
     columns = (TextColumn("verifying"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("events", total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
+    progress = Progress(*columns, console=console, transient=True)
+    task = progress.add_task("events", total=None)
+
+    def show(done: int, total: int) -> None:
+        progress.start()  # its thread, only now: the verifier forks before it reports
+        progress.update(task, completed=done, total=total)
+
+    try:
+        yield show
+    finally:
+        progress.stop()
