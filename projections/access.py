@@ -36,7 +36,6 @@ CREATE TABLE access_token (
 ) WITHOUT ROWID;
 """
 
-_COLUMNS = ("inbox", "provider", "user", "role", "inboxes", "token", "expires_at")
 
 # The first holder of a token id keeps it, and a revocation is for ever, whichever came first.
 _STEPS = {
@@ -85,12 +84,11 @@ def _evolve(_: RecordedEvent, event: Event | None) -> Statement | None:
 
 ACCESS = Projection(
     name="access",
-    version=1,
+    version=2,
     types=frozenset(
         cls.type for cls in (InboxCreated, MemberAdded, MemberRemoved, TokenIssued, TokenRevoked)
     ),
     tables=_TABLES,
-    columns=_COLUMNS,
     steps=_STEPS,
     evolve=_evolve,
 )

@@ -15,8 +15,6 @@ from projections.projection import (
     microseconds,
 )
 
-_COLUMNS = ("at", "epoch", "position", "hash", "time", "key_id", "public_key", "signature")
-
 _TABLES = """
 CREATE TABLE checkpoints (
     at INTEGER PRIMARY KEY, epoch TEXT NOT NULL, position INTEGER NOT NULL, hash TEXT NOT NULL,
@@ -52,10 +50,9 @@ def _evolve(recorded: RecordedEvent, event: Event | None) -> Statement | None:
 
 CHECKPOINTS = Projection(
     name="checkpoints",
-    version=1,
+    version=2,
     types=frozenset({CheckpointSigned.type}),
     tables=_TABLES,
-    columns=_COLUMNS,
     steps=_STEPS,
     evolve=_evolve,
 )

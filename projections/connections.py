@@ -51,10 +51,6 @@ CREATE INDEX connections_newest ON connections (position);
 CREATE INDEX connections_closed ON connections (closed_at);
 """
 
-_COLUMNS = (
-    *("position", "recorded_at", "session", "user", "device", "boot", "address", "outcome"),
-    *("rtt_us", "missed", "code", "reason"),
-)
 
 _OPEN_SESSION = """
     WHERE session = new.session AND user = new.user AND device = new.device AND closed_at IS NULL"""
@@ -115,7 +111,7 @@ def _end(code: int, reason: str, boot: str) -> Values:
 
 CONNECTIONS = Projection(
     name="connections",
-    version=2,
+    version=3,
     types=frozenset(
         cls.type
         for cls in (
@@ -128,7 +124,6 @@ CONNECTIONS = Projection(
         )
     ),
     tables=_TABLES,
-    columns=_COLUMNS,
     steps=_STEPS,
     evolve=_evolve,
 )

@@ -110,10 +110,6 @@ END;
 {alias_tables("conversations", merge=_MERGE)}
 """
 
-_COLUMNS = (
-    *("position", "inbox", "conversation", "recorded_at", "state"),
-    *("until", "positions", "alias"),
-)
 
 _STEPS = {
     "received": f"""
@@ -178,10 +174,9 @@ def _entry(event: Event | None) -> int:
 
 CONVERSATIONS = Projection(
     name="conversations",
-    version=1,
+    version=2,
     types=_TOUCHING | {MessageReceived.type, MessageRedacted.type, ConversationRead.type},
     tables=_TABLES,
-    columns=_COLUMNS,
     steps=_STEPS,
     evolve=_evolve,
 )

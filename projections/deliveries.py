@@ -48,11 +48,6 @@ CREATE TABLE deliveries_parked (
 ) WITHOUT ROWID;
 """
 
-_COLUMNS = (
-    *("user", "device", "recorded_at"),
-    *("floor", "told", "acknowledged", "retried", "skipped", "parked", "session", "reason"),
-    *("request", "positions"),
-)
 
 _NAMED = """user = new.user AND device = new.device
         AND position IN (SELECT value FROM json_each(new.positions))"""
@@ -161,7 +156,7 @@ def _earlier(positions: Iterable[int], recorded: RecordedEvent) -> str:
 
 DELIVERIES = Projection(
     name="deliveries",
-    version=3,
+    version=4,
     types=frozenset(
         cls.type
         for cls in (
@@ -177,7 +172,6 @@ DELIVERIES = Projection(
         )
     ),
     tables=_TABLES,
-    columns=_COLUMNS,
     steps=_STEPS,
     evolve=_evolve,
 )

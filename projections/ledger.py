@@ -30,7 +30,7 @@ from eventstore.events import (
     ServerStarted,
 )
 from projections.deliveries import device_of, within
-from projections.ledger_steps import COLUMNS, STEPS, TABLES
+from projections.ledger_steps import STEPS, TABLES
 from projections.projection import Projection, Query, Statement, Values, json_list
 
 
@@ -100,12 +100,11 @@ def _of_system(event: Event | None) -> Statement | None:
 
 LEDGER = Projection(
     name="ledger",
-    version=1,
+    version=2,
     # Whatever its type, what stands in an inbox's stream is addressed to its members, unless it is
     # for auditors only.
     types=frozenset(name for name in EVENT_TYPES if not name.startswith("webhook.")),
     tables=TABLES,
-    columns=COLUMNS,
     steps=STEPS,
     evolve=_evolve,
 )

@@ -72,9 +72,6 @@ SELECT *, addressed - acknowledged - outstanding - parked - skipped - withdrawn 
 );
 """
 
-# Few, for each is bound for each event: `name` is the inbox, session, boot id or role it is about,
-# `list` inboxes or positions as JSON.
-COLUMNS = ("position", "count", "user", "device", "name", "boot", "list")
 
 _OF_DEVICE = "user = new.user AND device = new.device"
 _GIVEN = "(SELECT value FROM json_each(new.list))"

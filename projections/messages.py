@@ -116,12 +116,6 @@ WHERE m.kind IS NOT 'reaction';
 {alias_tables("messages", merge=_MERGE)}
 """
 
-_COLUMNS = (
-    *("position", "inbox", "conversation", "recorded_at", "redacted", "message_id", "direction"),
-    *("kind", "preview", "content", "reacts_to", "contact_id", "contact_name", "contact_phone"),
-    *("contact_username", "sent_at", "reply_to", "forwarded"),
-    *("at", "rank", "status", "errors", "positions", "alias"),
-)
 
 _STEPS = {
     "received": f"""
@@ -222,7 +216,7 @@ def _about(
 
 MESSAGES = Projection(
     name="messages",
-    version=1,
+    version=2,
     types=frozenset(
         cls.type
         for cls in (
@@ -235,7 +229,6 @@ MESSAGES = Projection(
         )
     ),
     tables=_TABLES,
-    columns=_COLUMNS,
     steps=_STEPS,
     evolve=_evolve,
 )

@@ -53,7 +53,6 @@ CREATE TABLE metrics_inboxes (
 ) WITHOUT ROWID;
 """
 
-_COLUMNS = ("minute", "by", "rtt_us", "inbox", "hour", "recorded_at")
 
 _ADD = """
     INSERT INTO metrics (minute, {0}) VALUES (new.minute, new.by)
@@ -114,7 +113,7 @@ _COUNTED_BY_TYPE = {
 
 METRICS = Projection(
     name="metrics",
-    version=2,
+    version=3,
     types=frozenset(_COUNTED_BY_TYPE)
     | {
         cls.type
@@ -129,7 +128,6 @@ METRICS = Projection(
         )
     },
     tables=_TABLES,
-    columns=_COLUMNS,
     steps=_STEPS,
     evolve=_evolve,
 )

@@ -61,8 +61,6 @@ CREATE TABLE outcomes_system (
 ) WITHOUT ROWID;
 """
 
-_COLUMNS = ("position", "user", "device", "kind", "until", "named")
-
 _STEPS = {
     "noted": """
     INSERT INTO outcomes VALUES (new.user, new.device, new.kind, new.position, new.until);""",
@@ -149,7 +147,6 @@ OUTCOMES = Projection(
         )
     ),
     tables=_TABLES,
-    columns=_COLUMNS,
     steps=_STEPS,
     evolve=_evolve,
 )

@@ -103,10 +103,9 @@ def _text(content: Content, contact: Contact | None = None) -> str:
 
 SEARCH = Projection(
     name="search",
-    version=1,
+    version=2,
     types=frozenset({MessageReceived.type, MessageEdited.type, MessageRedacted.type}),
     tables=_TABLES,
-    columns=("position", "inbox", "conversation", "message_id", "text", "positions"),
     steps=_STEPS,
     evolve=_evolve,
 )

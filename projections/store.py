@@ -35,6 +35,9 @@ T = TypeVar("T")
 
 MEMORY = Path(":memory:")
 
+STATEMENTS_MAX = 1_000
+"""Kept prepared: an INSERT of each length for each step."""
+
 _CHECKPOINT = """
 CREATE TABLE IF NOT EXISTS checkpoint (
     name TEXT PRIMARY KEY, version INTEGER NOT NULL, epoch TEXT NOT NULL,
@@ -91,7 +94,12 @@ class Store:
         if path != MEMORY:
             path.touch(mode=0o600)
             path.chmod(0o600)
-        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._db = sqlite3.connect(
+            path,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=STATEMENTS_MAX,
+        )
         try:
             self._prepare()
         except BaseException:

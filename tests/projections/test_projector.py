@@ -335,7 +335,7 @@ def test_a_new_version_is_folded_again_from_the_start_and_only_it(tmp_path: Path
         path, log, told_ = tmp_path / "p.db", Log(*history(1_200)), []
         async with opened(path, log):
             pass
-        newer = [changed(it, version=2) if it.name == "messages" else it for it in PROJECTIONS]
+        newer = [changed(it, version=99) if it.name == "messages" else it for it in PROJECTIONS]
         async with opened(
             path, log, projections=newer, on_progress=lambda *step: told_.append(step)
         ) as it:
