@@ -21,6 +21,7 @@ _COLUMNS = """position, recorded_at, stream, conversation, type, version, data,
     correlation_id, causation_id, hash"""
 _EPOCH = "SELECT value FROM meta WHERE name = 'epoch'"
 _HEAD = "SELECT position, recorded_at, hash FROM events WHERE position <= ?1 ORDER BY position DESC"
+_KEYED = "SELECT position FROM keys WHERE digest = ?1"
 _LINKS = f"SELECT {_COLUMNS}, data_hash, salt FROM events WHERE position > ?1 ORDER BY position"
 
 
@@ -42,10 +43,16 @@ class LogReader:
         """The events after a position, up to a page of them, in one read transaction."""
         yield from self.where("position > ?1", position, PAGE_EVENTS)
 
-    def where(self, condition: str, value: str | int, limit: int) -> list[RecordedEvent]:
+    def where(self, condition: str, value: str | int, limit: int) -> Iterator[RecordedEvent]:
         """The first events of which a condition in SQL holds; ``?1`` in it is ``value``."""
         sql = f"SELECT {_COLUMNS} FROM events WHERE {condition} ORDER BY position LIMIT ?2"
-        return [RecordedEvent(*row) for row in self._connection.execute(sql, (value, limit))]
+        for row in self._connection.execute(sql, (value, limit)):
+            yield RecordedEvent(*row)
+
+    def keyed(self, key: bytes) -> int | None:
+        """The position of the event that was stored under an idempotency key."""
+        row = self._connection.execute(_KEYED, (key,)).fetchone()
+        return None if row is None else int(row[0])
 
     def head(self, until: int = 2**63 - 1) -> Head:
         """The newest event up to a position."""

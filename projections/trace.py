@@ -49,10 +49,17 @@ StepName: TypeAlias = Literal[
 Sight: TypeAlias = Literal["all", "some", "none"]
 
 HISTORY_TYPES = frozenset(
-    cls.type for cls in (ClientConnected, ClientDisconnected, ServerStarted, MemberAdded,
-                         MemberRemoved)
-)  # fmt: skip
-"""What decides who is addressed; the rest of what concerns an event names it, or a range."""
+    cls.type
+    for cls in (
+        ClientConnected,
+        ClientDisconnected,
+        DeviceExpired,
+        MemberAdded,
+        MemberRemoved,
+        ServerStarted,
+    )
+)
+"""What decides who is addressed; the rest of what concerns an event names it, or its range."""
 
 
 @frozen

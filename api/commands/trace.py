@@ -3,13 +3,15 @@
 It works beside a running server or without one.
 """
 
+# ruff: noqa: S608 - SQL is put together from constants of our own files; values are always bound
+
 from __future__ import annotations
 
 import sqlite3
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from typing import Any
+from typing import TypeAlias
 
 import click
 import orjson
@@ -21,24 +23,32 @@ from api.commands.tail import columns
 from api.log_reader import LogReader
 from api.terminal import one_line
 from eventstore.codec import decode_recorded, encode_recorded
-from eventstore.events import DeliveryAcknowledged, DeliveryParked, RecordedEvent
-from projections.access import ACCESS, Access, everything, snapshot
-from projections.deliveries import device_of
-from projections.store import MEMORY, Store
+from eventstore.draft import idempotency_key
+from eventstore.events import InboxCreated, RecordedEvent
+from projections.projection import to_json
+from projections.trace import HISTORY_TYPES, DeviceTrace, Step, trace_devices
 
 EVENTS_MAX = 2_000
+TRACED_MAX = 50
 LINE_CHARS_MAX = 400
 
 # No index over these: each would cost a quarter of the append rate, and this is asked rarely.
 _OF_REQUEST = "correlation_id = ?1"
-_OF_MESSAGE = "type = 'message.received' AND CAST(data AS TEXT) ->> 'message_id' = ?1"
+_OF_TYPE = "type = ?1"
 _AT = "position = ?1"
-_ACCESS = f"type IN ({', '.join(repr(name) for name in sorted(ACCESS.types))}) AND position < ?1"
-# Each device's first acknowledgement, or parking, of one position.
-_COVERING = """position > ?1 AND (
-    type = 'delivery.acknowledged' AND CAST(data AS TEXT) ->> 'after' < ?1
-        AND CAST(data AS TEXT) ->> 'until' >= ?1
-    OR type = 'delivery.parked' AND CAST(data AS TEXT) ->> 'position' = ?1)"""
+_SAYS = "CAST(data AS TEXT) ->> '{}'"
+_HISTORY = f"""type IN ({", ".join(repr(name) for name in sorted(HISTORY_TYPES))})
+    OR position > ?1 AND (
+        type IN ('delivery.acknowledged', 'queue.trimmed')
+            AND {_SAYS.format("after")} < ?1 AND {_SAYS.format("until")} >= ?1
+        OR type = 'delivery.retried' AND {_SAYS.format("after")} < ?1
+        OR type = 'delivery.parked' AND {_SAYS.format("position")} = ?1
+        OR type GLOB 'delivery.replay*' AND EXISTS (
+            SELECT 1 FROM json_each(CAST(data AS TEXT), '$.positions') WHERE value = ?1))"""
+
+
+Ways: TypeAlias = list[tuple[RecordedEvent, DeviceTrace]]
+"""Events, each with its way to one device that it was addressed to."""
 
 
 @click.command()
@@ -53,14 +63,14 @@ _COVERING = """position > ?1 AND (
 def trace(ident: str, lines: Iterable[str] | None, as_json: bool) -> None:
     """Find what became of ID: a request id, a provider's message id, or a position.
 
-    Shows the log lines that name it, every event its request recorded, and for each message when
-    each device acknowledged it. Exit: 0 found, 1 not found.
+    Shows the log lines that name it, every event its request recorded, and for each of them, up to
+    50, what became of it for each device it was addressed to. Exit: 0 found, 1 not found.
     """
     folder = data_folder()
     try:
         with closing(LogReader(folder)) as reader:
             events = _events(reader, ident)
-            outcomes = list(_outcomes(reader, [event for event in events if event.for_members]))
+            ways = list(_ways(reader, events))
             epoch = reader.epoch
     except sqlite3.OperationalError as error:
         raise CannotStart(f"cannot read a log in {folder}: {error}") from None
@@ -68,51 +78,38 @@ def trace(ident: str, lines: Iterable[str] | None, as_json: bool) -> None:
     found = [*_lines_that_name(names, lines or ())]
     if not events and not found:
         raise Failed(f"nothing is known of {one_line(ident)}")
-    (_print_json if as_json else _print)(found, events, outcomes, epoch)
+    (_print_json if as_json else _print)(found, events, ways, epoch)
 
 
 def _events(reader: LogReader, ident: str) -> list[RecordedEvent]:
     """All that the request recorded whose id this is, or which recorded this message."""
-    found = reader.where(_OF_REQUEST, ident, EVENTS_MAX)
-    if found:
+    if found := list(reader.where(_OF_REQUEST, ident, EVENTS_MAX)):
         return found
-    at = reader.where(_AT, int(ident), 1) if ident.isdecimal() and len(ident) < 19 else []
-    first = at or reader.where(_OF_MESSAGE, ident, 1)
+    at = int(ident) if ident.isdecimal() and len(ident) < 19 else _of_message(reader, ident)
+    first = [] if at is None else list(reader.where(_AT, at, 1))
     if not first or first[0].correlation_id is None:
         return first
-    return reader.where(_OF_REQUEST, first[0].correlation_id, EVENTS_MAX)
+    return list(reader.where(_OF_REQUEST, first[0].correlation_id, EVENTS_MAX))
 
 
-def _outcomes(
-    reader: LogReader, messages: Sequence[RecordedEvent]
-) -> Iterator[tuple[RecordedEvent, RecordedEvent]]:
-    """Each message with each device's first word on it: acknowledged, or put aside."""
-    if not messages:
-        return
-    access = _access_before(reader, messages[0].position)
-    for message in messages:
-        blind = {
-            user
-            for user, member in access.members.items()
-            if member.role == "member" and message.inbox not in member.inboxes
-        }
-        heard: set[str] = set()
-        for outcome in reader.where(_COVERING, message.position, EVENTS_MAX):
-            whose = device_of(outcome.stream)
-            # An ack range of somebody without access to the inbox passed the message by.
-            if whose is not None and whose[0] not in blind and outcome.stream not in heard:
-                heard.add(outcome.stream)
-                yield message, outcome
+def _of_message(reader: LogReader, message_id: str) -> int | None:
+    """By the idempotency keys, which know it also when the message was erased."""
+    for created in reader.where(_OF_TYPE, InboxCreated.type, EVENTS_MAX):
+        event = decode_recorded(created)
+        assert isinstance(event, InboxCreated)
+        key = idempotency_key(event.inbox, "message", message_id)
+        if (position := reader.keyed(key)) is not None:
+            return position
+    return None
 
 
-def _access_before(reader: LogReader, position: int) -> Access:
-    """Who could see what then; of users of your own backend the log does not know it."""
-    store = Store(MEMORY, [ACCESS], reader.epoch)
-    try:
-        store.fold(reader.where(_ACCESS, position, sys.maxsize), [ACCESS.name])
-        return snapshot(store.fetch(everything()).rows)
-    finally:
-        store.close()
+def _ways(
+    reader: LogReader, events: Sequence[RecordedEvent]
+) -> Iterator[tuple[RecordedEvent, DeviceTrace]]:
+    seen = [event for event in events if event.for_members]
+    for event in seen[:TRACED_MAX]:
+        for device in trace_devices(event, reader.where(_HISTORY, event.position, sys.maxsize)):
+            yield event, device
 
 
 def _lines_that_name(names: set[str], lines: Iterable[str]) -> Iterator[str]:
@@ -124,14 +121,14 @@ def _lines_that_name(names: set[str], lines: Iterable[str]) -> Iterator[str]:
 def _print(
     lines: Sequence[str],
     events: Sequence[RecordedEvent],
-    outcomes: Sequence[tuple[RecordedEvent, RecordedEvent]],
+    ways: Ways,
     _: str,
 ) -> None:
     console = Console(highlight=False, soft_wrap=True, markup=False)
     for title, texts in (
         ("log lines", [Text(one_line(line)[:LINE_CHARS_MAX]) for line in lines]),
         ("events", [Text.assemble(columns(event), _envelope(event)) for event in events]),
-        ("what became of it", [_became(event, outcome) for event, outcome in outcomes]),
+        ("what became of it", [_became(event, way) for event, way in ways]),
     ):
         console.print(Text(title, "bold"))
         for text in texts or [Text("none", "dim")]:
@@ -143,28 +140,36 @@ def _envelope(event: RecordedEvent) -> Text:
     return Text(f"  [{event.correlation_id or '-'}{cause}]", "dim")
 
 
-def _became(event: RecordedEvent, outcome: RecordedEvent) -> Text:
-    took_ms = (outcome.recorded_at - event.recorded_at) / 1000
-    return Text(
-        f"{event.position} {_what(outcome)} {one_line(outcome.stream.removeprefix('client:'))}"
-        f" after {took_ms:,.1f} ms, at position {outcome.position}"
+def _became(event: RecordedEvent, way: DeviceTrace) -> Text:
+    words = f"{event.position} {_OUTCOMES[way.outcome]} {one_line(f'{way.user}/{way.device}')}"
+    if way.took_us is not None:
+        words += f" after {way.took_us / 1000:,.1f} ms, at position {way.position}"
+    between = [
+        _stepped(step) for step in way.steps if step.position not in (event.position, way.position)
+    ]
+    return Text.assemble(words, ("".join(f" · {step}" for step in between), "dim"))
+
+
+_OUTCOMES = {
+    "outstanding": "not acknowledged yet by",
+    "acknowledged": "acknowledged by",
+    "parked": "put aside for",
+    "skipped": "skipped for",
+    "withdrawn": "withdrawn from",
+}
+
+
+def _stepped(step: Step) -> str:
+    why = step.reason or step.by
+    return f"{step.step.replace('_', ' ')} at {step.position}" + (
+        f" ({one_line(why)})" if why else ""
     )
-
-
-def _what(outcome: RecordedEvent) -> str:
-    match decode_recorded(outcome):
-        case DeliveryAcknowledged():
-            return "acknowledged by"
-        case DeliveryParked():
-            return "put aside for"
-        case _:
-            return outcome.type
 
 
 def _print_json(
     lines: Sequence[str],
     events: Sequence[RecordedEvent],
-    outcomes: Sequence[tuple[RecordedEvent, RecordedEvent]],
+    ways: Ways,
     epoch: str,
 ) -> None:
     for line in lines:
@@ -177,15 +182,5 @@ def _print_json(
             "causation_id": event.causation_id,
         }
         click.echo(orjson.dumps(envelope)[:-1] + b"," + encode_recorded(event, epoch)[1:])
-    for event, outcome in outcomes:
-        click.echo(orjson.dumps(_outcome_row(event, outcome)))
-
-
-def _outcome_row(event: RecordedEvent, outcome: RecordedEvent) -> dict[str, Any]:
-    return {
-        "found": outcome.type,
-        "position": event.position,
-        "device": outcome.stream.removeprefix("client:"),
-        "at": outcome.position,
-        "after_us": outcome.recorded_at - event.recorded_at,
-    }
+    for event, way in ways:
+        click.echo(orjson.dumps({"found": "device", "event": event.position, **to_json(way)}))

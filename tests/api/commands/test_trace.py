@@ -13,6 +13,8 @@ from starlette.testclient import WebSocketTestSession
 from api import logs
 from api.commands.trace import trace
 from tests.api.serving import Place, chat, connected, order, post, receive, serving
+from tests.api.test_deliveries import park, replay
+from tests.api.test_trace import traced
 
 
 def run(place: Place, *words: str) -> Result:
@@ -63,7 +65,7 @@ def test_one_command_finds_lines_events_and_the_ack(
     lines = delivered(place, capsys)
     rows = found(place, ident, "--log", str(lines))
     kinds = [row["found"] for row in rows]
-    assert kinds == ["log line", "event", "event", "delivery.acknowledged"]
+    assert kinds == ["log line", "event", "event", "device"]
     line, raw, message, ack = rows
     told = json.loads(line["line"])
     assert (told["event"], told["status"], told["route"]) == ("request", 200, "/webhooks/{inbox}")
@@ -71,8 +73,10 @@ def test_one_command_finds_lines_events_and_the_ack(
     assert (raw["type"], message["type"]) == ("webhook.received", "message.received")
     assert raw["correlation_id"] == message["correlation_id"] == told["request_id"] == "order-0001"
     assert message["causation_id"] == raw["position"]
-    assert (ack["position"], ack["device"]) == (message["position"], "otto/desk")
-    assert ack["after_us"] > 0
+    assert ack["event"] == message["position"]
+    assert (ack["user"], ack["device"], ack["outcome"]) == ("otto", "desk", "acknowledged")
+    assert ack["steps"][-1]["type"] == "delivery.acknowledged"
+    assert ack["took_us"] > 0
 
 
 def test_a_position_names_the_request_it_came_with(
@@ -81,7 +85,7 @@ def test_a_position_names_the_request_it_came_with(
     """A receipt is what a provider has in hand."""
     delivered(place, capsys)
     by_id = found(place, "order-0001")
-    assert found(place, str(by_id[-1]["position"])) == by_id
+    assert found(place, str(by_id[-1]["event"])) == by_id
 
 
 def test_a_person_reads_three_parts(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
@@ -93,6 +97,28 @@ def test_a_person_reads_three_parts(place: Place, capsys: pytest.CaptureFixture[
     ]  # fmt: skip
     assert "acknowledged by otto/desk after" in text
     assert "ana/" not in text
+
+
+def test_the_command_and_the_route_say_the_same(place: Place) -> None:
+    """One from the file, the other from the server's pointers: parked, asked for again, erased."""
+    with serving(place.folder) as client:
+        parked, again = park(client, place, 1, 2)
+        replay(client, place, {"user": "ana", "positions": [again]})
+        client.post(
+            "/v1/audit/redact",
+            json={"position": parked, "reason": "asked"},
+            headers=place.headers("aud"),
+        )
+        told = {at: traced(client, place, at)["devices"] for at in (parked, again)}
+    for at, devices in told.items():
+        rows = [row for row in found(place, str(at)) if row["found"] == "device"]
+        assert rows == [{"found": "device", "event": at, **device} for device in devices]
+    assert found(place, "s-1") == found(place, str(parked)), "the key knows it without its words"
+    text = run(place, "s-2").output
+    assert "not acknowledged yet by ana/d" in text
+    assert "parked at" in text
+    assert "(no good)" in text
+    assert "(adm)" in text
 
 
 def test_what_nobody_knows_is_said_and_fails(place: Place) -> None:
