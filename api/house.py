@@ -50,6 +50,7 @@ RELEASE = version("malote")
 PROJECTIONS_FILE = "projections.db"
 PROGRESS_EVERY_S = 1.0
 PROJECTIONS_BEHIND_MAX = 5_000
+HALTED = "halted: the file is damaged, or not the history it was"
 STREAM_PAGE = 500
 
 _log = structlog.get_logger()
@@ -197,7 +198,7 @@ class House:
         if self.stopping.is_set():
             found["server"] = "stopping"
         if not self.log.writable:
-            found["log"] = "takes no events"
+            found["log"] = HALTED if self.log.halted else "takes no events"
         return found
 
     def worries(self) -> dict[str, str]:

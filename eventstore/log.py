@@ -167,6 +167,11 @@ class EventLog:
         return self._committer.state is State.WRITING
 
     @property
+    def halted(self) -> bool:
+        """Whether it takes nothing until a person has looked at the file."""
+        return self._committer.state is State.HALTED
+
+    @property
     def figures(self) -> CommitFigures:
         """What committing came to since this process started."""
         return self._committer.figures
