@@ -35,6 +35,7 @@ from api.routes.metrics import MINUTES_MAX
 from api.routes.sync import PAGE_EVENTS_MAX
 from api.routes.trace import DEVICES_MAX as TRACE_DEVICES_MAX
 from api.schemas import CURSOR, TIME, Schema, Schemas, object_of
+from api.screen import Screen
 from api.trace import Trace
 from eventstore.erasure import REASON_CHARS_MAX
 from eventstore.events import Content, Event, Role
@@ -293,6 +294,19 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
             "after": DEVICE,
             "limit": limit(ACCOUNTS_MAX),
             "as_of": MOMENT,
+        },
+        problems=(BAD_REQUEST, *_LOG),
+    ),
+    ("GET", "/v1/audit/screen"): Operation(
+        lambda schemas: schemas.of(Screen, whole=True),
+        parameters={
+            "user": NAME,
+            "device": NAME,
+            "at": MOMENT,
+            "conversation": NAME,
+            "after": NAME,
+            "limit": limit(PAGE_MAX),
+            "before": POSITION,
         },
         problems=(BAD_REQUEST, *_LOG),
     ),

@@ -30,7 +30,7 @@ from eventstore.events import (
 from eventstore.interchange import HistoryRow
 from eventstore.log import EventLog
 from projections.deliveries import Device
-from projections.outcomes import list_later, list_pointers
+from projections.pointers import list_later, list_pointers
 from projections.projection import Microseconds
 from projections.trace import DeviceTrace, trace_devices
 
@@ -135,7 +135,7 @@ async def trace_of(
         event=_event(traced),
         webhook=None if raw is None else _webhook(raw),
         beside=[_event(event) for event in beside],
-        later=[_event(event) for event in await _events_at(log, answer.rows)],
+        later=[_event(event) for event in await events_at(log, answer.rows)],
         devices=devices,
         next=following,
         cursor=answer.cursor,
@@ -150,7 +150,7 @@ async def _devices(
         return [], None
     asked = list_pointers(traced.position, after=after, limit=limit, most=EACH_MAX)
     rows = (await records.projector.fetch(asked)).rows
-    history = await _events_at(records.log, {at for row in rows for at in row.positions})
+    history = await events_at(records.log, {at for row in rows for at in row.positions})
     following = f"{rows[-1].user}/{rows[-1].device}" if len(rows) == limit else None
     return trace_devices(traced, history), following
 
@@ -178,7 +178,7 @@ async def _beside(log: EventLog, raw: RecordedEvent, traced: RecordedEvent) -> l
     return [event for _, event in sorted(found.items())][:BESIDE_MAX]
 
 
-async def _events_at(log: EventLog, positions: Iterable[int]) -> list[RecordedEvent]:
+async def events_at(log: EventLog, positions: Iterable[int]) -> list[RecordedEvent]:
     """All of them, in order; a page of the log may be cut by its weight."""
     found: list[RecordedEvent] = []
     left = sorted(positions)

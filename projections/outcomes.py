@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from enum import IntEnum
 
 import orjson
-from attrs import field, frozen
 
 from eventstore.events import (
     ClientConnected,
@@ -33,7 +32,7 @@ from eventstore.events import (
     WebhookDuplicated,
 )
 from projections.deliveries import Device, device_of, within
-from projections.projection import Projection, Query, Statement, Values
+from projections.projection import Projection, Statement, Values
 
 
 class Kind(IntEnum):
@@ -41,8 +40,9 @@ class Kind(IntEnum):
 
     OPENED = 1
     CLOSED = 2
-    RANGE = 3
-    RETRIED = 4
+    ACKED = 3
+    SKIPPED = 4
+    RETRIED = 5
 
 
 # outcomes_named: what names events one by one (parked, erased, ...); without a device as ''.
@@ -67,7 +67,7 @@ _STEPS = {
     "expired": f"""
     INSERT INTO outcomes
     VALUES (new.user, new.device, {Kind.CLOSED:d}, new.position, 0),
-        (new.user, new.device, {Kind.RANGE:d}, new.position, new.until);""",
+        (new.user, new.device, {Kind.SKIPPED:d}, new.position, new.until);""",
     "named": """
     INSERT INTO outcomes_named
     SELECT value, new.user, new.device, new.position FROM json_each(new.named)
@@ -98,13 +98,15 @@ def _of_device(recorded: RecordedEvent, event: Event | None, whose: Device) -> S
             return _noted(recorded, whose, Kind.OPENED)
         case ClientDisconnected():
             return _noted(recorded, whose, Kind.CLOSED)
-        case DeliveryAcknowledged() | QueueTrimmed():
-            return _noted(recorded, whose, Kind.RANGE, within(event.until, recorded))
+        case DeliveryAcknowledged():
+            return _noted(recorded, whose, Kind.ACKED, within(event.until, recorded))
+        case QueueTrimmed():
+            return _noted(recorded, whose, Kind.SKIPPED, within(event.until, recorded))
         case DeliveryRetried():
             return _noted(recorded, whose, Kind.RETRIED)
         case DeviceExpired():
             until = within(event.until, recorded)
-            return Statement("expired", {**_noted(recorded, whose, Kind.RANGE, until).values})
+            return Statement("expired", _noted(recorded, whose, Kind.SKIPPED, until).values)
         case DeliveryParked():
             return _named(recorded, whose, (event.position,))
         case DeliveryReplayRequested() | DeliveryReplayed() | DeliveryReplayAcknowledged():
@@ -125,7 +127,7 @@ def _named(recorded: RecordedEvent, whose: Device, positions: Iterable[int]) -> 
 
 OUTCOMES = Projection(
     name="outcomes",
-    version=1,
+    version=2,
     types=frozenset(
         cls.type
         for cls in (
@@ -150,97 +152,3 @@ OUTCOMES = Projection(
     steps=_STEPS,
     evolve=_evolve,
 )
-
-# --- queries -----------------------------------------------------------------------------------
-
-
-def _positions(text: str) -> list[int]:
-    found: list[int] = orjson.loads(text)
-    return found
-
-
-@frozen
-class Pointers:
-    """Where the log says what became of one event for one device, in no order."""
-
-    user: str
-    device: str
-    positions: list[int] = field(converter=_positions)
-
-
-_OF_DEVICE = "o.user = spans.user AND o.device = spans.device"
-_EACH = f"""SELECT * FROM (SELECT position FROM outcomes AS o
-        WHERE {_OF_DEVICE} AND kind = {{kind:d}} AND {{where}} ORDER BY position LIMIT :most)"""
-_SESSION = "position >= since AND position <= last"
-
-# `since` is the last session that began before the event, `settled` the first range that covers it.
-# What comes after that concerns only what was put aside: `last` is where it ends.
-_POINTERS = f"""
-WITH page AS MATERIALIZED (
-    SELECT user, device FROM deliveries WHERE (user, device) > (:after_user, :after_device)
-    ORDER BY user, device LIMIT :limit
-),
-found AS MATERIALIZED (
-    SELECT user, device, ifnull((SELECT position FROM outcomes AS o
-            WHERE o.user = page.user AND o.device = page.device AND kind = {Kind.OPENED:d}
-            AND position < :at ORDER BY position DESC LIMIT 1), 0) AS since,
-        (SELECT position FROM outcomes AS o
-            WHERE o.user = page.user AND o.device = page.device AND kind = {Kind.RANGE:d}
-            AND position > :at AND until >= :at ORDER BY position LIMIT 1) AS settled,
-        EXISTS (SELECT 1 FROM outcomes_named AS named WHERE named = :at
-            AND named.user = page.user AND named.device = page.device) AS aside
-    FROM page
-),
-spans AS MATERIALIZED (
-    SELECT *, iif(aside OR settled IS NULL, 9223372036854775807, settled) AS last FROM found
-)
-SELECT user, device, (SELECT json_group_array(position) || '' FROM (
-    SELECT settled AS position WHERE settled IS NOT NULL
-    UNION {_EACH.format(kind=Kind.OPENED, where=_SESSION)}
-    UNION {_EACH.format(kind=Kind.CLOSED, where=_SESSION)}
-    UNION {_EACH.format(kind=Kind.RETRIED, where="position > :at AND position <= last")}
-    UNION SELECT * FROM (SELECT position FROM outcomes_named AS o
-        WHERE named = :at AND {_OF_DEVICE} ORDER BY position LIMIT :most)
-    UNION SELECT * FROM (SELECT position FROM outcomes_system AS o
-        WHERE o.user = spans.user ORDER BY position DESC LIMIT :most)
-    UNION SELECT * FROM (SELECT position FROM outcomes_system AS o
-        WHERE o.user = '' AND {_SESSION} ORDER BY position LIMIT :most)
-)) FROM spans ORDER BY user, device
-"""
-
-
-def list_pointers(
-    position: int, *, after: Device = ("", ""), limit: int = 200, most: int = 100
-) -> Query[Pointers]:
-    """For a page of devices, in order of user and device, what concerns the event at a position.
-
-    Of each kind ``most`` at most: who has that many sessions or retries over one event is shown the
-    first. ``after`` is the last device of the page before.
-    """
-    values: Values = {"at": position, "limit": limit, "most": most}
-    last = {"after_user": after[0], "after_device": after[1]}
-    return Query(_POINTERS, {**values, **last}, Pointers, (OUTCOMES.name, "deliveries"))
-
-
-_LATER = """
-SELECT position FROM outcomes_named WHERE named = :at AND user = '' AND device = ''
-UNION SELECT * FROM (SELECT position FROM messages_status
-    WHERE inbox = :inbox AND message_id = :message LIMIT :most)
-UNION SELECT * FROM (SELECT position FROM messages_edit
-    WHERE inbox = :inbox AND message_id = :message LIMIT :most)
-UNION SELECT * FROM (SELECT position FROM messages_revocation
-    WHERE inbox = :inbox AND message_id = :message LIMIT :most)
-UNION SELECT * FROM (SELECT position FROM messages
-    WHERE inbox = :inbox AND reacts_to = :message LIMIT :most)
-ORDER BY position LIMIT :most
-"""
-
-
-def list_later(position: int, inbox: str, message_id: str | None, *, most: int = 500) -> Query[int]:
-    """Where it was said later what became of a message itself, in order, the first ``most``.
-
-    Statuses, edits, revocations, reactions; erasures, and repeats with another content. Without its
-    ``message_id``, which an erasure takes with it, only the last two.
-    """
-    values: Values = {"at": position, "inbox": inbox, "message": message_id, "most": most}
-    return Query(_LATER, values, int, (OUTCOMES.name, "messages"))

@@ -2,7 +2,7 @@
 
 Pure: the events that concern it in, in the order of the log; each device's steps out. The rules are
 the ledger's (``docs/ledger.md``), for one event instead of all, and a test holds them against each
-other. Whoever asks finds the events: the server by pointers (:mod:`projections.outcomes`), the
+other. Whoever asks finds the events: the server by pointers (:mod:`projections.pointers`), the
 command line by a walk over the file.
 """
 

@@ -37,10 +37,11 @@ async def answered(request: Request, given: Mapping[str, Any], asked: Query[T]) 
     house: House = request.state.house
     if "as_of" not in given:
         return await house.projector.fetch(asked)
-    return await house.projector.fetch_as_of(await _position_of(house.log, given["as_of"]), asked)
+    return await house.projector.fetch_as_of(await position_of(house.log, given["as_of"]), asked)
 
 
-async def _position_of(log: EventLog, moment: Moment) -> int:
+async def position_of(log: EventLog, moment: Moment) -> int:
+    """Where in the log that moment is; raises the 400 problem beyond the head."""
     if moment.time_us is not None:
         return await log.position_at(moment.time_us)
     assert moment.position is not None

@@ -66,6 +66,7 @@ MATRIX: list[tuple[str, str, dict[str, int]]] = [
     ("GET", "/v1/audit/events", AUDIT),
     ("GET", "/v1/audit/ledger", AUDIT),
     ("GET", "/v1/audit/trace/{position}", AUDIT),
+    ("GET", "/v1/audit/screen", AUDIT | {"aud": 400, "adm": 400}),
     ("POST", "/v1/audit/redact", AUDIT | {"aud": 400, "adm": 400}),
 ]
 """Each route, and how it answers each user where its id is support's. A route has to be here, or to

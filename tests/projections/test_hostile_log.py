@@ -240,7 +240,7 @@ DIGESTS = {
     ("messages", 2): "23714a8cb70740c8",
     ("deliveries", 4): "f0e07a22b5d276de",
     ("ledger", 2): "686a1282c7516186",
-    ("outcomes", 1): "5ea404e1c7111568",
+    ("outcomes", 2): "5ea404e1c7111568",
     ("connections", 3): "056925510cd975c6",
     ("metrics", 3): "d38d8d429cbfd68b",
     ("checkpoints", 2): "3369cf6146f1a26d",

@@ -8,7 +8,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from eventstore.codec import decode_recorded
 from eventstore.events import (
+    ClientConnected,
     DeliveryReplayed,
     DeliveryRetried,
     MemberAdded,
@@ -16,7 +18,7 @@ from eventstore.events import (
     RecordedEvent,
     WebhookDuplicated,
 )
-from projections.outcomes import list_later, list_pointers
+from projections.pointers import DeviceAt, devices_at, list_later, list_pointers
 from projections.store import Store
 from projections.trace import DeviceTrace, trace_devices
 from tests.projections.history import Log, ask, device, folded, said, told
@@ -131,6 +133,35 @@ def test_each_events_outcome_for_each_device_is_the_ledgers(events: list[Recorde
 def test_nonsense_has_the_outcome_that_the_ledger_gives_it(history: list) -> None:
     """Wild ranges, sessions of nobody, positions that never were: no error, and the same book."""
     demand_as_written(Log(*history).events)
+
+
+@given(honest_logs())
+@settings(max_examples=60, deadline=None)
+def test_a_devices_state_then_is_the_books_at_every_position(events: list[RecordedEvent]) -> None:
+    """Its ack floor, and whether it was connected, from the log's end as from back then."""
+    book, store = Book(), folded(events)
+    for recorded in events:
+        book.read(recorded)
+        for user in ("ann", "bob"):
+            rows = ask(store, devices_at(user, recorded.position))
+            found = {
+                (user, row.device): (floor(events, row), row.closed or row.restarted)
+                for row in rows
+                if row.began is not None
+            }
+            assert {whose: at for whose, (at, _) in found.items()} == {
+                whose: each.floor for whose, each in book.devices.items() if whose[0] == user
+            }
+            for whose, (_, ended) in found.items():
+                assert (book.devices[whose].session is None) == (ended is not None)
+
+
+def floor(events: list[RecordedEvent], row: DeviceAt) -> int:
+    """Up to where the device had settled everything."""
+    said = [decode_recorded(events[at - 1]) for at in (row.acked, row.skipped) if at is not None]
+    first = decode_recorded(events[(row.began or 0) - 1])
+    assert isinstance(first, ClientConnected)
+    return max([first.position, *(getattr(event, "until", 0) for event in said)])
 
 
 def served() -> Server:
