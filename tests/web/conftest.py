@@ -1,4 +1,4 @@
-"""One browser for all tests of a worker; a fresh profile and a fresh server for each test."""
+"""One server for a worker's tests, one browser for a module's; each has an inbox and a profile."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from tests.web.house import CHROMIUM, MISSING, House, opened
+from tests.acceptance.world import Server, running
+from tests.web.house import CHROMIUM, MISSING, House, moved_in, opened
 
 WAIT_MS = 30_000
 expect.set_options(timeout=WAIT_MS)
@@ -32,15 +33,31 @@ def browser() -> Iterator[Browser]:
         pytest.skip(MISSING)
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"]
+            executable_path=CHROMIUM,
+            args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"],
         )
         yield chromium
         chromium.close()
 
 
+@pytest.fixture(scope="session")
+def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server in which each test has an inbox."""
+    with running(tmp_path_factory.mktemp("shared") / "data") as server:
+        yield server
+
+
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    """A server."""
+def house(request: pytest.FixtureRequest) -> House:
+    """An inbox and its member, `ana`."""
+    if MISSING is not None:
+        pytest.skip(MISSING)
+    return moved_in(request.getfixturevalue("shared_server"))
+
+
+@pytest.fixture
+def own_house(tmp_path: Path) -> Iterator[House]:
+    """A server with a member, an administrator and an auditor, and nothing else in it."""
     if MISSING is not None:
         pytest.skip(MISSING)
     with opened(tmp_path / "data") as house:
@@ -57,7 +74,8 @@ def profile(browser: Browser) -> Iterator[Profile]:
     errors: list[str] = []
 
     def make(width: int = 1440, height: int = 900, **more: object) -> BrowserContext:
-        settings = {"locale": "en-GB", "timezone_id": "America/Sao_Paulo", **more}
+        still = {"reduced_motion": "reduce"}
+        settings = {"locale": "en-GB", "timezone_id": "America/Sao_Paulo", **still, **more}
         context = browser.new_context(viewport={"width": width, "height": height}, **settings)  # type: ignore[arg-type]
         context.set_default_timeout(WAIT_MS)
         context.on("weberror", lambda error: errors.append(str(error.error)))

@@ -1,4 +1,9 @@
-"""A real server with the built inbox, a provider that signs, and the machine's Chromium."""
+"""A real server with the built inbox, a provider that signs, and the machine's Chromium.
+
+To start a server costs what several tests cost together. So most tests have an inbox of their own
+in one that they share, and a user who sees nothing else; what a test does to the server itself, or
+sees with an administrator's or auditor's eyes, it does in a server of its own.
+"""
 
 from __future__ import annotations
 
@@ -8,37 +13,38 @@ import json
 import shutil
 import signal
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx2
 from attrs import define, field
 
-from api import actions
-from api.house import open_records
-from tests.acceptance.world import SECRET, SERVE, Server, malote, running, signed
+from api.control import call
+from tests.acceptance.world import SECRET, SERVE, Server, running, signed
 
 ROOT = Path(__file__).parent.parent.parent
 CHROMIUM = next(
     (
         path
-        for name in ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+        # The shell has no window to draw at all, and costs a third.
+        for name in ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
         if (path := shutil.which(name))
     ),
     None,
 )
 BUILT = (ROOT / "api/static/index.html").is_file()
 MISSING = (
-    "no Chromium on this machine (Debian: apt-get install chromium)"
+    "no Chromium on this machine (Debian: apt-get install chromium-headless-shell)"
     if CHROMIUM is None
     else None
     if BUILT
     else "the web inbox is not built: make web"
 )
 _IDS = count(1)
+T = TypeVar("T")
 
 
 def text(body: str) -> dict[str, Any]:
@@ -48,10 +54,11 @@ def text(body: str) -> dict[str, Any]:
 
 @define
 class House:
-    """A server in a folder of its own, with inbox `support`, and tokens by user."""
+    """An inbox on a server, and tokens by who somebody is there: `ana` is a member of it alone."""
 
     server: Server
     tokens: Mapping[str, str]
+    inbox: str = "support"
     sent: list[str] = field(factory=list)
 
     @property
@@ -101,14 +108,17 @@ class House:
         entry = [{"id": "1", "changes": [change]}]
         body = json.dumps({"object": "whatsapp_business_account", "entry": entry}).encode()
         answer = httpx2.post(
-            f"{self.url}/webhooks/support", content=body, headers=signed(body), timeout=30
+            f"{self.url}/webhooks/{self.inbox}", content=body, headers=signed(body), timeout=30
         )
         assert answer.status_code == 200, answer.text
 
     def revoke(self, user: str) -> None:
         """The administrator takes a user's token back."""
-        token_id = self.tokens[user].split("_")[1]
-        malote(self.server.folder, "token", "revoke", token_id)
+        self.ask("revoke_token", token=self.tokens[user])
+
+    def ask(self, action: str, **given: Any) -> Any:
+        """What the command line asks of the server, without starting one."""
+        return asked(call(self.server.folder, action, **given))
 
     def restart(self) -> None:
         """Kill it as power would, and start it again on the same port."""
@@ -117,23 +127,31 @@ class House:
         self.server.start(port)
 
 
-MEMBERS = {"ana": ("member", ["support"]), "adm": ("admin", []), "aud": ("auditor", [])}
+async def furnish(folder: Path, inbox: str, members: Mapping[str, str]) -> dict[str, str]:
+    """An inbox, these users (name: role; members see that inbox), and a token for each of them."""
+    await call(folder, "add_inbox", id=inbox, provider="whatsapp", secrets=[SECRET])
+    for user, role in members.items():
+        seen = [inbox] if role == "member" else []
+        await call(folder, "add_user", name=user, role=role, inboxes=seen)
+    return {user: (await call(folder, "create_token", user=user))["token"] for user in members}
 
 
-async def furnish(folder: Path) -> dict[str, str]:
-    """The inbox, its members, and a token for each of them."""
-    async with open_records(folder) as (records, _):
-        await actions.add_inbox(records, id="support", provider="whatsapp", secrets=[SECRET])
-        for user, (role, inboxes) in MEMBERS.items():
-            await actions.add_user(records, name=user, role=role, inboxes=inboxes)  # type: ignore[arg-type]
-        return {user: (await actions.create_token(records, user=user))["token"] for user in MEMBERS}
+def asked(question: Coroutine[Any, Any, T]) -> T:
+    """Its answer, from a thread: Playwright's own event loop counts as running in this one."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, question).result()
 
 
 @contextlib.contextmanager
 def opened(folder: Path, command: Sequence[str] = SERVE) -> Iterator[House]:
-    """A house with a member, an administrator and an auditor."""
-    # In a thread: Playwright's own event loop counts as running in this one.
-    with ThreadPoolExecutor(1) as thread:
-        tokens = thread.submit(asyncio.run, furnish(folder)).result()
+    """A server of its own, with a member, an administrator and an auditor."""
     with running(folder, command) as server:
-        yield House(server, tokens)
+        everybody = {"ana": "member", "adm": "admin", "aud": "auditor"}
+        yield House(server, asked(furnish(folder, "support", everybody)))
+
+
+def moved_in(server: Server) -> House:
+    """One more inbox on a running server, with a member of its own."""
+    number = next(_IDS)
+    tokens = asked(furnish(server.folder, f"support-{number}", {f"ana-{number}": "member"}))
+    return House(server, {"ana": tokens[f"ana-{number}"]}, f"support-{number}")

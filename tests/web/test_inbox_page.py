@@ -127,18 +127,18 @@ SCROLLED_UP = """box => new Promise(done => {
 
 
 def test_a_killed_server_is_waited_for_and_found_again_without_a_reload(
-    house: House, page: Page
+    own_house: House, page: Page
 ) -> None:
     """The content stays, the pill counts, and what came meanwhile is there."""
-    house.say("before")
-    page.goto(house.link())
+    own_house.say("before")
+    page.goto(own_house.link())
     live(page)
     page.evaluate("window.same = true")
-    house.server.end(signal.SIGKILL)
+    own_house.server.end(signal.SIGKILL)
     expect(pill(page)).to_contain_text(re.compile(r"Reconnecting · attempt \d+"))
     expect(row(page, "Beatriz")).to_be_visible()
-    house.server.start(house.server.port)
-    house.say("after")
+    own_house.server.start(own_house.server.port)
+    own_house.say("after")
     live(page)
     expect(row(page, "Beatriz")).to_contain_text("after")
     assert page.evaluate("window.same") is True
@@ -236,6 +236,7 @@ def test_the_sync_button_counts_what_it_brought(house: House, profile: Profile) 
 
 def test_a_sync_that_fails_says_what_to_do_and_stays(house: House, page: Page) -> None:
     """With the request's id, until dismissed."""
+    page.clock.install()
     page.goto(house.link())
     live(page)
     problem = {
@@ -253,7 +254,7 @@ def test_a_sync_that_fails_says_what_to_do_and_stays(house: House, page: Page) -
     told = page.locator(".toast")
     expect(told).to_contain_text("Syncing did not work")
     expect(told).to_contain_text("0123456789abcdef")
-    page.wait_for_timeout(7_000)
+    page.clock.fast_forward(7_000)
     expect(told).to_be_visible()
     told.get_by_role("button", name="Dismiss").click()
     expect(told).to_be_hidden()
@@ -297,10 +298,12 @@ def test_words_are_looked_for_on_the_server(house: House, page: Page) -> None:
     expect(page.get_by_role("option")).to_have_count(2)
 
 
-def test_the_first_run_shows_the_webhook_and_sends_a_test_message(house: House, page: Page) -> None:
+def test_the_first_run_shows_the_webhook_and_sends_a_test_message(
+    own_house: House, page: Page
+) -> None:
     """An administrator sees the way in open before touching the provider's console."""
-    page.goto(house.link("adm"))
-    expect(page.get_by_text(f"{house.url}/webhooks/support")).to_be_visible()
+    page.goto(own_house.link("adm"))
+    expect(page.get_by_text(f"{own_house.url}/webhooks/support")).to_be_visible()
     page.get_by_role("button", name="Send a test message").click()
     expect(page.get_by_role("option")).to_have_count(1)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.acceptance.world import malote
 from tests.web.conftest import Profile
 from tests.web.house import House
 from tests.web.looking import live, open_row, row
@@ -45,10 +44,10 @@ def operations(page: Page) -> None:
 
 
 def test_an_administrator_sees_who_is_online_and_what_was_put_aside(
-    house: House, page: Page
+    own_house: House, page: Page
 ) -> None:
     """By user and device, with what each is behind, and why an event was put aside."""
-    refused(page, house)
+    refused(page, own_house)
     operations(page)
     online = page.get_by_role("region", name="Who is online")
     wall = online.get_by_role("row").filter(has_text="wall")
@@ -68,9 +67,9 @@ def test_an_administrator_sees_who_is_online_and_what_was_put_aside(
     expect(page.get_by_role("heading", name="Operations")).to_be_visible()
 
 
-def test_what_was_put_aside_is_delivered_again_by_one_click(house: House, page: Page) -> None:
+def test_what_was_put_aside_is_delivered_again_by_one_click(own_house: House, page: Page) -> None:
     """The device gets it in a frame of its own; while it is under way the page says so."""
-    refused(page, house)
+    refused(page, own_house)
     operations(page)
     parked = page.get_by_role("row").filter(has_text="no such screen")
     parked.get_by_role("button", name="Deliver again").click()
@@ -95,15 +94,14 @@ def test_nobody_else_is_led_there(house: House, page: Page) -> None:
     expect(page.get_by_role("button", name="Operations")).to_have_count(0)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [(1440, 900), (390, 844)], ids=["desktop", "phone"])
 def test_axe_finds_nothing_for_auditors_and_administrators(
-    house: House, profile: Profile, size: tuple[int, int], scheme: str
+    own_house: House, profile: Profile, size: tuple[int, int]
 ) -> None:
-    """Operations, the timeline, the past, and the signed state."""
-    page = profile(*size, color_scheme=scheme).new_page()
-    refused(page, house)
-    malote(house.server.folder, "checkpoint", "--sign")
+    """Operations, the timeline, the past, and the signed state, in light and dark."""
+    page = profile(*size).new_page()
+    refused(page, own_house)
+    own_house.ask("checkpoint", sign=True)
     operations(page)
     expect(page.get_by_role("row").filter(has_text="no such screen")).to_be_visible()
     found = {"operations": findings(page)}

@@ -31,15 +31,15 @@ def opened(page: Page, house: House, user: str = "aud") -> Locator:
     return bar
 
 
-def test_an_auditor_goes_back_message_by_message_and_returns(house: House, page: Page) -> None:
+def test_an_auditor_goes_back_message_by_message_and_returns(own_house: House, page: Page) -> None:
     """List, messages and position are as of then; what arrives meanwhile is not mixed in."""
-    house.say("first")
-    house.say("second", contact=2, name="Caio Tavares")
-    house.say("third")
-    bar = opened(page, house)
+    own_house.say("first")
+    own_house.say("second", contact=2, name="Caio Tavares")
+    own_house.say("third")
+    bar = opened(page, own_house)
     open_row(page, "Beatriz")
     expect(bubbles(page)).to_have_text(["first", "third"])
-    page.goto(f"{page.url}&at={head(house)}")
+    page.goto(f"{page.url}&at={head(own_house)}")
     expect(bar).to_contain_text("You are looking at")
     expect(bubbles(page)).to_have_text(["first", "third"])
     bar.get_by_role("button", name="Before the last message").click()
@@ -47,7 +47,7 @@ def test_an_auditor_goes_back_message_by_message_and_returns(house: House, page:
     expect(row(page, "Caio Tavares")).to_be_visible()
     bar.get_by_role("button", name="Before the last message").click()
     expect(row(page, "Caio Tavares")).to_be_hidden()
-    house.say("fourth")
+    own_house.say("fourth")
     expect(bubbles(page)).to_have_text(["first"])
     bar.get_by_role("button", name="To the next message").click()
     expect(row(page, "Caio Tavares")).to_be_visible()
@@ -58,10 +58,10 @@ def test_an_auditor_goes_back_message_by_message_and_returns(house: House, page:
     expect(timeline(page)).not_to_contain_text("You are looking at")
 
 
-def test_the_scrubber_leads_to_a_time_by_keyboard(house: House, page: Page) -> None:
+def test_the_scrubber_leads_to_a_time_by_keyboard(own_house: House, page: Page) -> None:
     """An hour ago there was nothing; one key leads back to now."""
-    house.say("first")
-    bar = opened(page, house)
+    own_house.say("first")
+    bar = opened(page, own_house)
     slider = bar.get_by_role("slider", name="Moment")
     slider.focus()
     slider.press("Home")
@@ -73,12 +73,12 @@ def test_the_scrubber_leads_to_a_time_by_keyboard(house: House, page: Page) -> N
 
 
 def test_the_signed_state_is_checked_and_the_checkpoint_proves_the_log_later(
-    house: House, page: Page, tmp_path: Path
+    own_house: House, page: Page, tmp_path: Path
 ) -> None:
     """What is saved in the browser is what `malote verify` takes."""
-    house.say("first")
-    malote(house.server.folder, "checkpoint", "--sign")
-    bar = opened(page, house)
+    own_house.say("first")
+    own_house.ask("checkpoint", sign=True)
+    bar = opened(page, own_house)
     bar.get_by_role("button", name="Signed to").click()
     told = page.get_by_role("region", name="Signed history")
     expect(told).to_contain_text("checked in this browser")
@@ -86,7 +86,7 @@ def test_the_signed_state_is_checked_and_the_checkpoint_proves_the_log_later(
         told.get_by_role("link", name="Save the checkpoint").click()
     kept = tmp_path / "checkpoint.json"
     saving.value.save_as(kept)
-    malote(house.server.folder, "verify", "--checkpoint", str(kept))
+    malote(own_house.server.folder, "verify", "--checkpoint", str(kept))
 
 
 def test_a_member_has_no_timeline(house: House, page: Page) -> None:

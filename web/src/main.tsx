@@ -5,10 +5,15 @@ import { takeToken } from "./app/signInLink";
 import { BrowserStore } from "./app/store/store";
 import "./app/styles.css";
 
-const token = takeToken(window.location, window.history);
 const store = new BrowserStore();
 store.start();
-if (token !== null) void store.signIn(token);
+/** By the link that opened the page, and by one that is followed while it is open. */
+function signIn(): void {
+  const token = takeToken(window.location, window.history);
+  if (token !== null) void store.signIn(token);
+}
+signIn();
+window.addEventListener("hashchange", signIn);
 
 const root = document.getElementById("root");
 if (root === null) throw new Error("the page has no #root");
