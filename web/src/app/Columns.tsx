@@ -26,6 +26,7 @@ export function Columns({
   store,
   state,
   me,
+  auditing,
   past,
   inbox,
   search,
@@ -39,6 +40,8 @@ export function Columns({
   readonly store: InboxStore;
   readonly state: InboxState;
   readonly me: Me | null;
+  /** The token of an auditor; null for everybody else. */
+  readonly auditing: string | null;
   readonly past: Past;
   /** The one that the list is narrowed to; null: all. */
   readonly inbox: string | null;
@@ -99,6 +102,7 @@ export function Columns({
           inbox={reader}
           id={open}
           found={open === null ? undefined : search.found.get(open)}
+          token={auditing}
           onRead={me?.may.includes("read") && !inPast ? onRead : null}
           now={now}
           details={details}

@@ -3,6 +3,7 @@
 import { useState } from "react";
 import type { InboxStore, Problem } from "../model";
 import { ProblemError } from "../model";
+import { CopyLine } from "./Copy";
 import { ProblemText } from "./SyncButton";
 import { type Me, sendTestMessage } from "./server";
 import { useWords } from "./words";
@@ -74,19 +75,5 @@ function InboxStart({
         </p>
       )}
     </section>
-  );
-}
-
-function CopyLine({ text }: { readonly text: string }) {
-  const words = useWords();
-  const [copied, setCopied] = useState(false);
-  const copy = () => void navigator.clipboard.writeText(text).then(() => setCopied(true));
-  return (
-    <div className="copy-line">
-      <code>{text}</code>
-      <button type="button" className="button" onClick={copy}>
-        {copied ? words.copied : words.copy}
-      </button>
-    </div>
   );
 }

@@ -28,7 +28,7 @@ export function Inbox({
   readonly onLanguage: (language: Language) => void;
 }) {
   const wide = useMedia("(min-width: 900px)");
-  const { at, page } = useRoute();
+  const { at, m: traced, page } = useRoute();
   const [inbox, setInbox] = useState<string | null>(null);
   const [typed, setTyped] = useState("");
   const [details, setDetails] = useState(false);
@@ -56,7 +56,8 @@ export function Inbox({
       go({ page: null });
       return;
     }
-    if (details && !wide) setDetails(false);
+    if (traced !== null) go({ m: null });
+    else if (details && !wide) setDetails(false);
     else {
       if (typed === "") go({ c: null });
       setTyped("");
@@ -110,6 +111,7 @@ export function Inbox({
           store={store}
           state={state}
           me={me}
+          auditing={isAuditor ? token : null}
           past={past}
           inbox={inbox}
           search={search}

@@ -1,7 +1,7 @@
 import { memo } from "react";
 import type { Message } from "../model";
 import { previewOf } from "./contact";
-import { ForwardIcon } from "./icons";
+import { ForwardIcon, TraceIcon } from "./icons";
 import { MessageContent } from "./MessageContent";
 import { StatusTick } from "./StatusTick";
 import { clock, full } from "./times";
@@ -12,6 +12,8 @@ export const MessageBubble = memo(function MessageBubble({
   quoted,
   joined,
   hit,
+  traced,
+  onTrace,
 }: {
   readonly message: Message;
   /** The message it answers, where it is loaded; null where it is not; undefined: answers none. */
@@ -19,14 +21,18 @@ export const MessageBubble = memo(function MessageBubble({
   readonly joined: boolean;
   /** Whether a search found it. */
   readonly hit: boolean;
+  readonly traced: boolean;
+  /** Shows its trace; null for whoever may not see it. */
+  readonly onTrace: ((position: number) => void) | null;
 }) {
   const words = useWords();
   const outbound = message.direction === "outbound";
   const side = outbound ? "bubble-out" : "bubble-in";
+  const time = clock(words.locale, message.time);
   return (
     <div className={joined ? "said said-joined" : "said"}>
       <article
-        className={hit ? `bubble ${side} bubble-hit` : `bubble ${side}`}
+        className={`bubble ${side}${hit ? " bubble-hit" : ""}${traced ? " bubble-traced" : ""}`}
         aria-label={outbound ? words.you : undefined}
       >
         {message.forwarded ? (
@@ -37,11 +43,23 @@ export const MessageBubble = memo(function MessageBubble({
         {quoted === undefined ? null : <Quote message={quoted} />}
         <MessageContent message={message} />
         <footer className="bubble-foot figures">
+          {onTrace === null ? null : (
+            <button
+              type="button"
+              className="bubble-trace"
+              aria-label={words.trace.ofMessage(time)}
+              aria-pressed={traced}
+              title={words.trace.title}
+              onClick={() => onTrace(message.position)}
+            >
+              <TraceIcon size={16} />
+            </button>
+          )}
           {message.edited && !message.revoked && !message.redacted ? (
             <span>{words.edited}</span>
           ) : null}
           <time dateTime={message.time} title={full(words.locale, message.time)}>
-            {clock(words.locale, message.time)}
+            {time}
           </time>
           {outbound && !message.redacted ? <StatusTick status={message.status} /> : null}
         </footer>

@@ -9,6 +9,7 @@ import { useLasting, useMessages } from "./hooks";
 import { DownIcon } from "./icons";
 import { Linked } from "./Linked";
 import { MessageBubble } from "./MessageBubble";
+import { useRoute } from "./route";
 import { ProblemText } from "./SyncButton";
 import { type Line, linesOf } from "./timeline";
 import { day } from "./times";
@@ -26,6 +27,7 @@ export function MessagePane({
   conversation,
   hit,
   onRead,
+  onTrace,
   now,
 }: {
   readonly inbox: InboxReader;
@@ -34,9 +36,11 @@ export function MessagePane({
   readonly hit: number | null;
   /** Told what was seen; null where seeing it changes nothing. */
   readonly onRead: OnRead | null;
+  readonly onTrace: ((position: number) => void) | null;
   readonly now: number;
 }) {
   const words = useWords();
+  const { m: traced } = useRoute();
   const { messages, complete, loading, problem } = useMessages(inbox, conversation.id);
   // What was new when the conversation was opened stays marked while it is open.
   const [readAtOpening] = useState(conversation.unread > 0 ? conversation.read_position : null);
@@ -97,6 +101,8 @@ export function MessagePane({
                 first={index === 0}
                 complete={complete}
                 hit={index === hitLine}
+                traced={line.key === traced}
+                onTrace={onTrace}
                 now={now}
                 quoted={line.kind === "message" ? quotes(line.message) : undefined}
               />
@@ -127,6 +133,8 @@ function LineShown({
   first,
   complete,
   hit,
+  traced,
+  onTrace,
   now,
   quoted,
 }: {
@@ -134,6 +142,8 @@ function LineShown({
   readonly first: boolean;
   readonly complete: boolean;
   readonly hit: boolean;
+  readonly traced: boolean;
+  readonly onTrace: ((position: number) => void) | null;
   readonly now: number;
   readonly quoted: Message | null | undefined;
 }) {
@@ -166,7 +176,14 @@ function LineShown({
     }
     case "message":
       return (
-        <MessageBubble message={line.message} quoted={quoted} joined={line.joined} hit={hit} />
+        <MessageBubble
+          message={line.message}
+          quoted={quoted}
+          joined={line.joined}
+          hit={hit}
+          traced={traced}
+          onTrace={onTrace}
+        />
       );
   }
 }

@@ -8,7 +8,8 @@ import { Details } from "./Details";
 import { useConversation, useMessages } from "./hooks";
 import { BackIcon, DetailsIcon } from "./icons";
 import { MessagePane, type OnRead } from "./MessagePane";
-import { go } from "./route";
+import { go, useRoute } from "./route";
+import { TraceDetails } from "./Trace";
 import type { Hit } from "./useSearch";
 import { useWords } from "./words";
 
@@ -17,6 +18,7 @@ export function OpenConversation({
   id,
   found,
   onRead,
+  token,
   now,
   details,
   onDetails,
@@ -27,6 +29,8 @@ export function OpenConversation({
   /** What a search found in it: a row that the store may not hold yet, and the message that matched. */
   readonly found: Hit | undefined;
   readonly onRead: OnRead | null;
+  /** Of an auditor, with which traces are asked for; null for everybody else. */
+  readonly token: string | null;
   readonly now: number;
   readonly details: boolean;
   readonly onDetails: (shown: boolean) => void;
@@ -36,6 +40,7 @@ export function OpenConversation({
   const conversation = useConversation(inbox, id ?? "") ?? found?.row;
   const { problem } = useMessages(inbox, id ?? "");
   const hit = useLastHit(found);
+  const traced = Number(useRoute().m ?? Number.NaN);
   useEffect(() => {
     if (id !== null && conversation === undefined) void inbox.openConversation(id);
   }, [inbox, id, conversation]);
@@ -60,13 +65,20 @@ export function OpenConversation({
           conversation={conversation}
           hit={hit}
           onRead={onRead}
+          onTrace={token === null ? null : showTrace}
           now={now}
         />
       </section>
-      {details ? <Details conversation={conversation} onClose={() => onDetails(false)} /> : null}
+      {token !== null && traced > 0 ? (
+        <TraceDetails token={token} position={traced} onClose={() => go({ m: null })} />
+      ) : details ? (
+        <Details conversation={conversation} onClose={() => onDetails(false)} />
+      ) : null}
     </>
   );
 }
+
+const showTrace = (position: number) => go({ m: String(position) });
 
 /** The message that was found stays it when the search is cleared: nobody is led away from it. */
 function useLastHit(found: Hit | undefined): number | null {

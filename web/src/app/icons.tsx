@@ -35,6 +35,20 @@ export const SyncIcon = (props: IconProps) => (
     <path d="M16.2 8.5A6.5 6.5 0 0 0 4.6 6.2L3 8m.8 3.5a6.5 6.5 0 0 0 11.6 2.3L17 12M3 4v4h4m10 8v-4h-4" />
   </Svg>
 );
+export const CopyIcon = (props: IconProps) => (
+  <Svg {...props}>
+    <rect x="7" y="7" width="9.5" height="9.5" rx="2" />
+    <path d="M13 7V5.5a2 2 0 0 0-2-2H5.5a2 2 0 0 0-2 2V11a2 2 0 0 0 2 2H7" />
+  </Svg>
+);
+/** Stations on a line. */
+export const TraceIcon = (props: IconProps) => (
+  <Svg {...props}>
+    <path d="M6 6.5v7M9.5 5H17m-7.5 10H14" />
+    <circle cx="6" cy="5" r="1.75" />
+    <circle cx="6" cy="15" r="1.75" />
+  </Svg>
+);
 export const BackIcon = (props: IconProps) => (
   <Svg {...props}>
     <path d="m12 4.5-5.5 5.5 5.5 5.5" />

@@ -8,16 +8,20 @@ export interface Route {
   readonly c: string | null;
   /** The inbox as it was at a position or a time; null: as it is. */
   readonly at: string | null;
+  /** The position of the message whose trace is shown, for auditors. */
+  readonly m: string | null;
   readonly page: string | null;
 }
 
-const NAMES = ["page", "c", "at"] as const;
+const NAMES = ["page", "c", "at", "m"] as const;
+type Name = string | null;
 const listeners = new Set<() => void>();
 let known = { hash: "", route: read("") };
 
 function read(hash: string): Route {
   const given = new URLSearchParams(hash.slice(1));
-  return { c: given.get("c"), at: given.get("at"), page: given.get("page") };
+  const [page, c, at, m] = NAMES.map((name) => given.get(name)) as [Name, Name, Name, Name];
+  return { page, c, at, m };
 }
 
 function current(): Route {
@@ -40,7 +44,8 @@ const isOurs = () => (window.history.state as { malote?: boolean } | null)?.malo
 /** Goes where these changes lead. Back leads from a conversation or a page to the list. */
 export function go(changes: Partial<Route>): void {
   const before = current();
-  const after = { ...before, ...changes };
+  const elsewhere = changes.c !== undefined && changes.c !== before.c;
+  const after = { ...before, ...(elsewhere ? { m: null } : {}), ...changes };
   if (NAMES.every((name) => before[name] === after[name])) return;
   const [left, entered] = [isInside(before) && !isInside(after), isInside(after)];
   if (left && isOurs() && before.at === after.at) {

@@ -25,6 +25,32 @@ export const clockWithSeconds = (locale: string, time: string | number): string 
     new Date(time),
   );
 
+/** To the millisecond: what a trace is read by. */
+export const clockWithMs = (locale: string, time: string | number): string =>
+  format(locale, "ms", {
+    hour: "2-digit",
+    minute: "2-digit",
+    second: "2-digit",
+    fractionalSecondDigits: 3,
+  }).format(new Date(time));
+
+const UNITS = [
+  [86_400_000_000, "d"],
+  [3_600_000_000, "h"],
+  [60_000_000, "min"],
+  [1_000_000, "s"],
+  [1_000, "ms"],
+  [1, "µs"],
+] as const;
+
+/** How long something took: "143 ms", "2.1 s", "5 h". */
+export function took(locale: string, us: number): string {
+  const [size, unit] = UNITS.find(([each]) => us >= each) ?? [1, "µs"];
+  const digits = us / size < 10 ? 1 : 0;
+  const number = new Intl.NumberFormat(locale, { maximumFractionDigits: digits });
+  return `${number.format(us / size)} ${unit}`;
+}
+
 export const full = (locale: string, time: string | number): string =>
   format(locale, "full", { dateStyle: "long", timeStyle: "medium" }).format(new Date(time));
 

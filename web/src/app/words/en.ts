@@ -28,6 +28,7 @@ export const en = {
   back: "Back",
   copy: "Copy",
   copied: "Copied",
+  copyOf: (name: string) => `Copy: ${name}`,
   dismiss: "Dismiss",
   tryAgain: "Try again",
   requestId: (id: string) => `Request ${id}`,
@@ -229,6 +230,58 @@ export const en = {
   time: "Time",
   key: "Key",
   hash: "Hash",
+
+  // the life of one message, for auditors
+  trace: {
+    title: "Trace",
+    ofMessage: (time: string) => `Trace of the message of ${time}`,
+    again: "Look again",
+    webhook: (provider: string | null) =>
+      provider === null ? "Webhook" : `Webhook from ${provider}`,
+    verified: (bytes: number) => `${n(bytes)} bytes, signature verified`,
+    bodyErased: "Its words were erased; what the chain holds of it stays",
+    request: "Request",
+    delivery: "Delivery",
+    sha256: "SHA-256",
+    stored: (position: number) => `Stored at position ${n(position)}`,
+    beside: (value: number) =>
+      value === 1
+        ? "1 more event came in the same webhook"
+        : `${n(value)} more events came in the same webhook`,
+    reported: (status: string) => `The provider reports: ${status}`,
+    reaction: "Reaction",
+    later: {
+      "message.edited": "Edited",
+      "message.revoked": "Deleted by who wrote it",
+      "message.redacted": "Erased",
+      "message.status_changed": "The provider reports a status",
+      "webhook.duplicated": "Sent again by the provider, with other content",
+    } as Record<string, string>,
+    devices: "Devices",
+    nobody: "It was addressed to no device.",
+    more: "More devices",
+    after: (time: string) => `after ${time}`,
+    attempt: (value: number) => `attempt ${n(value)}`,
+    by: (user: string) => `by ${user}`,
+    range: (from: string, to: string) => (from === to ? `position ${to}` : `with ${from}–${to}`),
+    outcomes: {
+      acknowledged: "✓ Acknowledged",
+      outstanding: "↻ Outstanding",
+      parked: "! Put aside",
+      skipped: "– Skipped",
+      withdrawn: "– Withdrawn",
+    },
+    steps: {
+      addressed: "Addressed",
+      retried: "Sent again",
+      parked: "Put aside",
+      replay_requested: "Asked for again",
+      replayed: "Delivered again",
+      acknowledged: "Acknowledged",
+      skipped: "Skipped",
+      withdrawn: "Withdrawn",
+    },
+  },
 
   // for administrators
   operations: "Operations",
