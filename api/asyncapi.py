@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, get_args
 from urllib.parse import urlsplit
 
+from api.event_schemas import event
 from api.house import RELEASE
 from api.openapi import LICENCE
-from api.operations import event
 from api.schemas import Schema, Schemas, description
 from transport.frames import (
     SUBPROTOCOL,
@@ -24,7 +24,7 @@ CHANNEL = "session"
 
 def asyncapi(base_url: str) -> dict[str, Any]:
     """The document of the server at this URL."""
-    schemas = Schemas()
+    schemas = Schemas(mapped=False)  # its discriminator knows a schema by its own name only
     heard, said = get_args(ClientFrame), get_args(ServerFrame)
     messages = {frame_type(cls): _message(cls, schemas) for cls in (*heard, *said)}
     parts = urlsplit(base_url)

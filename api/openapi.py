@@ -99,6 +99,7 @@ def _body(schema: Schema) -> dict[str, Any]:
 def _responses(of: Operation, schemas: Schemas, *, guarded: bool) -> dict[str, Any]:
     schema = of.answer(schemas) if of.answer is not None else TEXT
     answers: dict[int, Any] = {200: _response("It is so.", of.media_type, schema)}
+    answers[200]["content"] |= {stream: {"schema": TEXT} for stream in of.streams}
     kinds = [*EVERYWHERE, *((UNAUTHORIZED, FORBIDDEN) if guarded else ()), *of.problems]
     for status in sorted({kind.status for kind in kinds}):
         names = [kind for kind in kinds if kind.status == status]

@@ -13,6 +13,14 @@ from typing import Any, get_args
 
 from attrs import field, frozen
 
+from api.event_schemas import (
+    HASH,
+    POSITION,
+    cloud_event,
+    content_by_type,
+    event,
+    history_event,
+)
 from api.problems import (
     BAD_REQUEST,
     BODY_TOO_LARGE,
@@ -36,9 +44,9 @@ from api.routes.sync import PAGE_EVENTS_MAX
 from api.routes.trace import DEVICES_MAX as TRACE_DEVICES_MAX
 from api.schemas import CURSOR, TIME, Schema, Schemas, object_of
 from api.screen import Screen
-from api.trace import Trace
+from api.trace import EventTrace, Trace
 from eventstore.erasure import REASON_CHARS_MAX
-from eventstore.events import Content, Event, Role
+from eventstore.events import Role
 from projections.checkpoints import Checkpoint
 from projections.conversations import Conversation
 from projections.deliveries import Delivery, Parked
@@ -47,12 +55,10 @@ from projections.messages import Message
 from projections.metrics import Minute
 from transport.replays import REPLAYS_MAX
 
-POSITION: Schema = {"type": "integer", "minimum": 0, "maximum": 2**63 - 1}
 COUNT: Schema = {"type": "integer", "minimum": 0}
 TEXT: Schema = {"type": "string"}
 NAME: Schema = {"type": "string", "minLength": 1, "maxLength": 200}
 DEVICE: Schema = {"type": "string", "pattern": "^[^/]+/.", "maxLength": 200}
-HASH: Schema = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
 MOMENT: Schema = {"anyOf": [POSITION, TIME], "description": "a position, or a time"}
 RECEIPT = object_of({"position": POSITION, "hash": HASH})
 RECEIPTS = object_of(
@@ -64,7 +70,10 @@ MakesSchema = Callable[[Schemas], Schema]
 
 @frozen
 class Operation:
-    """One method of one route. ``answer`` makes the schema of its 200, None of plain text."""
+    """One method of one route. ``answer`` makes the schema of its 200, None of plain text.
+
+    ``streams`` are media types in which the same comes line by line to whom accepts them.
+    """
 
     answer: MakesSchema | None = None
     media_type: str = "application/json"
@@ -73,6 +82,7 @@ class Operation:
     body: Schema | None = None
     problems: Sequence[ProblemType] = ()
     also: Mapping[int, MakesSchema] = field(factory=dict)
+    streams: Sequence[str] = ()
     open_on_loopback: bool = False
 
 
@@ -94,32 +104,6 @@ def rows(name: str, cls: type[Any], **more: Schema) -> MakesSchema:
         return object_of({name: {"type": "array", "items": each}, **more, "cursor": CURSOR})
 
     return make
-
-
-def event(schemas: Schemas) -> Schema:
-    """An event as every surface shows it: one of those that members see."""
-    seen = [cls for cls in get_args(Event) if _for_members(cls)]
-    schemas.tagged(get_args(Content), [cls.__name__.lower() for cls in get_args(Content)])
-    for cls in seen:
-        schemas.named[f"{cls.__name__}Event"] = object_of(
-            {
-                "position": POSITION,
-                "cursor": CURSOR,
-                "type": {"const": cls.type},
-                "version": COUNT,
-                "time": TIME,
-                "inbox": TEXT,
-                "conversation": {"type": ["string", "null"]},
-                "data": {"anyOf": [schemas.of(cls), {"type": "null"}]},
-            }
-        )
-    schemas.named["Event"] = {"oneOf": [schemas.refer(f"{cls.__name__}Event") for cls in seen]}
-    return schemas.refer("Event")
-
-
-def _for_members(cls: type[Any]) -> bool:
-    kind: str = cls.type
-    return kind.split(".")[0] in {"message", "contact", "conversation"}
 
 
 def _conversations(schemas: Schemas) -> Schema:
@@ -158,6 +142,24 @@ def _deliveries(schemas: Schemas) -> Schema:
             "cursor": CURSOR,
         }
     )
+
+
+def _history(schemas: Schemas) -> Schema:
+    each = {"anyOf": [history_event(schemas), cloud_event(schemas)]}
+    return object_of(
+        {
+            "events": {"type": "array", "items": each},
+            "after": POSITION,
+            "position": POSITION,
+            "has_more": {"type": "boolean"},
+        }
+    )
+
+
+def _trace(schemas: Schemas) -> Schema:
+    reference = schemas.of(Trace, whole=True)
+    schemas.named[EventTrace.__name__] |= content_by_type(schemas)
+    return reference
 
 
 def _devices(schemas: Schemas) -> Schema:
@@ -265,16 +267,8 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         problems=(BAD_REQUEST,),
     ),
     ("GET", "/v1/audit/events"): Operation(
-        plain(
-            object_of(
-                {
-                    "events": {"type": "array", "items": {"type": "object"}},
-                    "after": POSITION,
-                    "position": POSITION,
-                    "has_more": {"type": "boolean"},
-                }
-            )
-        ),
+        _history,
+        streams=("application/x-ndjson", "text/event-stream"),
         parameters={
             "after": POSITION,
             "since": TIME,
@@ -311,7 +305,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         problems=(BAD_REQUEST, *_LOG),
     ),
     ("GET", "/v1/audit/trace/{position}"): Operation(
-        lambda schemas: schemas.of(Trace, whole=True),
+        _trace,
         parameters={"after": DEVICE, "limit": limit(TRACE_DEVICES_MAX)},
         problems=(BAD_REQUEST, NOT_FOUND, *_LOG),
     ),

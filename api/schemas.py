@@ -42,9 +42,10 @@ _SCALARS: Mapping[object, Schema] = {
 class Schemas:
     """Makes schemas, and keeps those of classes by name, to be referred to from elsewhere."""
 
-    def __init__(self, place: str = "#/components/schemas/") -> None:
+    def __init__(self, place: str = "#/components/schemas/", *, mapped: bool = True) -> None:
         self.named: dict[str, Schema] = {}
         self._place = place
+        self._mapped = mapped
 
     def of(self, kind: Any, *, whole: bool = False) -> Schema:
         """The schema of a type. ``whole``: every field of the classes in it is there."""
@@ -90,7 +91,16 @@ class Schemas:
         for cls, tag in zip(classes, tags, strict=True):
             if cls.__name__ not in self.named:
                 self.named[cls.__name__] = self.fields_of(cls, tag=tag)
-        return {"oneOf": [self.refer(cls.__name__) for cls in classes]}
+        return self.either(dict(zip(tags, (cls.__name__ for cls in classes), strict=True)))
+
+    def either(self, names: Mapping[str, str]) -> Schema:
+        """One of the schemas of these names, told apart by the ``type`` that each stands under."""
+        references = {tag: self.refer(name) for tag, name in names.items()}
+        schema: Schema = {"oneOf": list(references.values())}
+        if self._mapped:
+            mapping = {tag: reference["$ref"] for tag, reference in references.items()}
+            schema["discriminator"] = {"propertyName": "type", "mapping": mapping}
+        return schema
 
 
 def object_of(

@@ -15,7 +15,10 @@ from api.openapi import openapi
 
 async def get_openapi(request: Request) -> Response:
     """The HTTP routes, OpenAPI 3.1."""
-    return _document(openapi(request.app.routes))
+    state = request.app.state
+    if not hasattr(state, "openapi"):  # made once: it takes 15 ms, and anyone may ask
+        state.openapi = openapi(request.app.routes)
+    return _document(state.openapi)
 
 
 async def get_asyncapi(request: Request) -> Response:

@@ -36,13 +36,13 @@ st.register_type_strategy(Generic, st.builds(Generic, st.text(), st.none() | st.
 _received = st.builds(
     MessageReceived, referral=st.none() | st.dictionaries(st.text(), _json, max_size=2)
 )
-_events: st.SearchStrategy[Event] = st.one_of(
+EVENTS: st.SearchStrategy[Event] = st.one_of(
     _received, *(st.builds(cls) for cls in get_args(Event) if cls is not MessageReceived)
 )
 
 
 @settings(max_examples=300)
-@given(_events)
+@given(EVENTS)
 def test_every_event_comes_back_as_it_was(event: Event) -> None:
     """G5, G13: decode(encode(e)) == e, and equal events give equal bytes."""
     data = encode(event)
