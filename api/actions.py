@@ -21,6 +21,7 @@ from api.keyring import InboxKeys, InboxSecret, Token
 from api.names import NAME_RULE, is_name
 from api.providers import PROVIDERS
 from api.providers.contract import Secret, SecretMalformed, active
+from api.screen import View, screen_of
 from eventstore.draft import Draft
 from eventstore.erasure import CannotErase
 from eventstore.events import (
@@ -36,6 +37,7 @@ from projections.projection import to_json
 
 SECRET_CHARS_MIN = 16
 SECRET_BYTES = 24
+SCREEN_ROWS, SCREEN_DEVICES = 20, 20
 OVERLAP_S = 24 * 3600
 """How long a rotated secret lives beside its successor, unless told otherwise."""
 
@@ -250,6 +252,33 @@ async def replay_parked_events(
         raise ActionRefused(f"{user} has no device {device}") from None
 
 
+async def screen(
+    records: Records,
+    *,
+    user: str,
+    device: str | None = None,
+    conversation: str | None = None,
+    position: int | None = None,
+    time_us: int | None = None,
+) -> Answer:
+    """What a user's devices showed at a position or a time (µs since the Unix epoch), or now.
+
+    Of messages their ``preview`` only: an answer of the control socket has a limit.
+    """
+    log = records.log
+    at = log.head.position if position is None else position
+    if at > log.head.position:
+        raise ActionRefused(f"there is no position {at} yet")
+    if time_us is not None:
+        at = await log.position_at(time_us)
+    view = View(frozenset(records.projector.access.inboxes), conversation, limit=SCREEN_ROWS)
+    found = await screen_of(records, user, at, view, device=device, devices=SCREEN_DEVICES)
+    told = to_json(found)
+    for row in (row for each in told["devices"] for row in each["messages"] or ()):
+        del row["message"]["content"]
+    return {**told, "cursor": str(found.cursor)}
+
+
 Action: TypeAlias = Callable[..., Awaitable[Any]]
 
 ACTIONS: Mapping[str, Action] = {
@@ -269,6 +298,7 @@ ACTIONS: Mapping[str, Action] = {
         redact,
         list_parked_events,
         replay_parked_events,
+        screen,
     )
 }
 

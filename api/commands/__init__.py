@@ -15,6 +15,7 @@ from api.commands.inbox import inbox
 from api.commands.rebuild import rebuild
 from api.commands.redact import redact
 from api.commands.replay import replay
+from api.commands.screen import screen
 from api.commands.serve import serve
 from api.commands.simulate import simulate
 from api.commands.sync import sync
@@ -36,6 +37,7 @@ COMMANDS: tuple[click.Command, ...] = (
     sync,
     deliveries,
     trace,
+    screen,
     verify,
     checkpoint,
     redact,

@@ -6,8 +6,10 @@ import json
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from starlette.testclient import TestClient
 
+from api.commands import main
 from eventstore.draft import Draft
 from eventstore.events import MemberRemoved
 from tests.api.serving import Place, chat, connect, hello, order, post, receive, serving
@@ -177,6 +179,35 @@ def test_each_device_of_a_user_has_its_own_screen(client: TestClient, place: Pla
     record(client, Draft("system", MemberRemoved("ana")))
     [gone, _] = shown(client, place, user="ana")
     assert {event["outcome"] for event in gone["outstanding"]["events"]} == {"withdrawn"}
+
+
+def test_the_command_line_shows_the_same(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside a running server, or as here without one; for a person in words."""
+    with serving(place.folder) as client:
+        [parked] = park(client, place, 1)
+        id_ = conversation(client, place)
+        [device] = shown(client, place, user="ana", conversation=id_, at=parked)
+        when = device["link"]["since"]
+        [early] = shown(client, place, user="ana", at=when)
+    for row in device["messages"]:
+        del row["message"]["content"]  # the command has its preview
+    monkeypatch.setenv("MALOTE_DATA", str(place.folder))
+    at = ("--at", str(parked), "--conversation", id_, "--json")
+    printed = CliRunner().invoke(main, ["screen", "ana", *at])
+    assert json.loads(printed.output)["devices"] == [device]
+    printed = CliRunner().invoke(main, ["screen", "ana", "--at", when, "--json"])
+    assert json.loads(printed.output)["devices"] == [early]
+    text = CliRunner().invoke(main, ["screen", "ana", "--conversation", id_]).output
+    state, floor, row, *messages = text.splitlines()
+    assert state.startswith("ana/d  away since 20")
+    assert "0 outstanding" in floor
+    assert "support  Ana" in row
+    assert [line.split()[2] for line in messages] == ["parked", "acknowledged"]
+    nobody = CliRunner().invoke(main, ["screen", "nobody"])
+    assert (nobody.exit_code, nobody.stdout) == (0, "")
+    beyond = CliRunner().invoke(main, ["screen", "ana", "--at", "99999"])
+    assert (beyond.exit_code, beyond.output) == (1, "Error: there is no position 99999 yet\n")
+    assert CliRunner().invoke(main, ["screen", "ana", "--at", "soon"]).exit_code == 2
 
 
 @pytest.mark.parametrize(

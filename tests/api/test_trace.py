@@ -21,6 +21,7 @@ from tests.api.serving import (
     receive,
     signed,
 )
+from tests.api.test_contract import demand_true
 from tests.api.test_deliveries import park, replay, say, settle
 
 
@@ -32,6 +33,8 @@ def traced(
     path = f"/v1/audit/trace/{position}"
     answer = client.get(path, params=query, headers=place.headers(user))
     assert answer.status_code == 200, answer.text
+    document = client.get("/openapi.json").json()
+    demand_true(document, "GET", "/v1/audit/trace/{position}", answer)
     found: dict[str, Any] = answer.json()
     return found
 
