@@ -1,4 +1,7 @@
-"""A message is erased while three clients are connected, over real processes and sockets."""
+"""A message is erased while three clients are connected, over real processes and sockets.
+
+With a browser as one of them: ``tests/web/test_erasure.py``.
+"""
 
 from __future__ import annotations
 
@@ -9,55 +12,41 @@ from pathlib import Path
 import httpx2
 
 from eventstore.verify import verify
-from tests.acceptance.world import (
-    SECRET,
-    Agent,
-    Provider,
-    listening,
-    malote,
-    run,
-    running,
-    text_webhook,
-    until,
-)
+from tests.acceptance.keeper import Keeper, keeping
+from tests.acceptance.world import Provider, furnish, malote, run, running, until
+from tests.api.test_erasure import bytes_left
 
-NAMES = ("ana", "bia", "caio")
+WORDS = "message wamid.1"
 
 
 def test_an_erased_message_leaves_three_open_clients_and_every_file(tmp_path: Path) -> None:
     """Each is told in order, on its open connection; who comes later gets the tombstone only."""
     data = tmp_path / "data"
+    tokens = furnish(data, "ana", "bia", "caio")
+    keepers = [Keeper(token, tmp_path / f"{name}.db") for name, token in tokens.items()]
 
     async def scenario() -> None:
-        malote(data, "inbox", "add", "support", "--provider", "whatsapp", "--secret", SECRET)
-        agents = []
-        for name in NAMES:
-            malote(data, "user", "add", name, "--role", "member", "--inbox", "support")
-            token = malote(data, "token", "create", name).strip()
-            agents.append(Agent.make(tmp_path, name, token))
         with running(data) as server:
             provider = Provider(server)
-            async with httpx2.AsyncClient() as client, listening(server.url, *agents):
+            async with httpx2.AsyncClient() as client, keeping(server.url, keepers):
                 for number in range(3):
                     await provider.post(client, f"wamid.{number}")
-                await until(lambda: all(len(a.messages) == 3 for a in agents), "three each")
+                last, _ = provider.receipts["wamid.2"]
+                await until(lambda: all(it.holds(last) for it in keepers), "three each")
+                assert bytes_left(tmp_path, WORDS)
                 position, _ = provider.receipts["wamid.1"]
                 done = await asyncio.to_thread(
                     malote, data, "redact", str(position), "--reason", "LGPD", "--json"
                 )
                 record = json.loads(done)["position"]
-                await until(lambda: all(record in a.positions for a in agents), "the erasure")
-                late = Agent.make(tmp_path, "late", agents[0].token)
+                await until(lambda: all(it.holds(record) for it in keepers), "the erasure")
                 answer = await client.get(
-                    f"{server.url}/v1/sync", headers={"Authorization": f"Bearer {late.token}"}
+                    f"{server.url}/v1/sync", headers={"Authorization": f"Bearer {tokens['ana']}"}
                 )
                 events = {event["position"]: event for event in answer.json()["events"]}
                 assert events[position]["data"] is None
                 assert events[record]["data"]["positions"] == [position - 1, position]
-                assert b"message wamid.1" in text_webhook("wamid.1")
-                for path in data.rglob("*"):
-                    if path.is_file() and not path.is_socket():
-                        assert b"message wamid.1" not in path.read_bytes(), path
+                assert bytes_left(tmp_path, WORDS) == []
         assert verify(data).fault is None
 
     run(scenario)
