@@ -106,7 +106,11 @@ def _delivery(house: House) -> Iterator[Metric]:
     yield _counter("deliveries_acknowledged", "Events devices handled.", figures.acknowledged)
     yield _counter("deliveries_retried", "Times a session sent again.", figures.retried)
     yield _counter("deliveries_parked", "Events put aside for a device.", figures.parked)
-    yield _counter("deliveries_skipped", "Events past a queue's limit.", figures.skipped)
+    yield _counter("deliveries_skipped", "Events that a device was not sent.", figures.skipped)
+    yield _counter(
+        "deliveries_replayed", "Parked events delivered again.", figures.replayed, "outcome"
+    )
+    yield _counter("devices_expired", "Devices that stayed away too long.", figures.devices_expired)
     yield _counter("fell_behind", "Sessions a commit left behind.", house.hub.fell_behind)
     yield _gauge("ledger_residue_events", "What no account accounts for.", house.balance.residue)
     yield _histogram("delivery_ack_seconds", "From commit to ack.", {(): figures.ack_seconds})

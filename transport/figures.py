@@ -17,7 +17,10 @@ from eventstore.events import (
     ClientDisconnected,
     DeliveryAcknowledged,
     DeliveryParked,
+    DeliveryReplayAcknowledged,
+    DeliveryReplayed,
     DeliveryRetried,
+    DeviceExpired,
     Event,
     HeartbeatAnswered,
     HeartbeatMissed,
@@ -26,6 +29,8 @@ from eventstore.events import (
 from eventstore.histogram import Histogram
 
 COMMITS_REMEMBERED = 4_096
+GAPS = ("reset", "queue_limit", "expired", "device_expired")
+"""Why a device does not get something: another history, too much, too old, too long away."""
 
 
 class DeliveryFigures:
@@ -38,7 +43,9 @@ class DeliveryFigures:
         self.skipped = 0
         self.heartbeats_missed = 0
         self.openings: Counter[str] = Counter({"resumed": 0, "fresh": 0, "reset": 0})
-        self.gaps: Counter[str] = Counter({"reset": 0, "queue_limit": 0, "expired": 0})
+        self.gaps: Counter[str] = Counter(dict.fromkeys(GAPS, 0))
+        self.replayed: Counter[str] = Counter({"sent": 0, "acknowledged": 0})
+        self.devices_expired = 0
         self.closings: Counter[int] = Counter()
         self.ack_seconds = Histogram()
         self.round_trip_seconds = Histogram()
@@ -78,6 +85,14 @@ class DeliveryFigures:
                 self.retried += 1
             case DeliveryParked():
                 self.parked += 1
+            case DeliveryReplayed():
+                self.replayed["sent"] += len(event.positions)
+            case DeliveryReplayAcknowledged():
+                self.replayed["acknowledged"] += len(event.positions)
+            case DeviceExpired():
+                self.devices_expired += 1
+                self.skipped += event.count
+                self.gaps["device_expired"] += event.count > 0
             case QueueTrimmed():
                 self.skipped += event.count
                 self.gaps[event.reason] += event.reason != "reset"  # its session says so, too

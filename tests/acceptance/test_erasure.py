@@ -16,7 +16,8 @@ from tests.acceptance.keeper import Keeper, keeping
 from tests.acceptance.world import Provider, furnish, malote, run, running, until
 from tests.api.test_erasure import bytes_left
 
-WORDS = "message wamid.1"
+ERASED = "wamid.as-long-as-an-address-77"
+WORDS = f"message {ERASED}"  # longer than what its neighbours say, in base64 too
 
 
 def test_an_erased_message_leaves_three_open_clients_and_every_file(tmp_path: Path) -> None:
@@ -29,12 +30,12 @@ def test_an_erased_message_leaves_three_open_clients_and_every_file(tmp_path: Pa
         with running(data) as server:
             provider = Provider(server)
             async with httpx2.AsyncClient() as client, keeping(server.url, keepers):
-                for number in range(3):
-                    await provider.post(client, f"wamid.{number}")
+                for message in ("wamid.0", ERASED, "wamid.2"):
+                    await provider.post(client, message)
                 last, _ = provider.receipts["wamid.2"]
                 await until(lambda: all(it.holds(last) for it in keepers), "three each")
                 assert bytes_left(tmp_path, WORDS)
-                position, _ = provider.receipts["wamid.1"]
+                position, _ = provider.receipts[ERASED]
                 done = await asyncio.to_thread(
                     malote, data, "redact", str(position), "--reason", "LGPD", "--json"
                 )

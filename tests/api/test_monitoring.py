@@ -13,12 +13,13 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
-from tests.api.serving import Place, order, post, serving
+from tests.api.serving import Place, connected, order, post, serving
+from tests.api.test_deliveries import settle
 
 DOCS = Path(__file__).parent.parent.parent / "docs" / "monitoring"
 LOOPBACK = "127.0.0.1"
 _NAMES = re.compile(r"\b(?:malote|process|python)_[a-z_]+")
-_OF_FAMILY = re.compile(r"_(?:total|bucket|sum|count|created)$")
+_RATES = re.compile(r"\b(?:rate|increase)\(((?:malote|process|python)_[a-z_]+)(?:{[^}]*})?\[")
 
 
 @pytest.fixture
@@ -67,7 +68,13 @@ def test_every_family_keeps_prometheus_conventions(client: TestClient) -> None:
     for family in text_string_to_metric_families(client.get("/metrics").text):
         assert re.fullmatch(r"(malote|process|python)_[a-z0-9_]+", family.name)
         assert family.documentation
-        assert not re.search(r"(ms|milliseconds|minutes|kb|mb|percent)$", family.name)
+        assert family.documentation.endswith(".") or not family.name.startswith("malote")
+        assert family.type in SUFFIXES
+        assert not re.search(r"(ms|milliseconds|minutes|kb|mb|percent|ratio)$", family.name)
+        assert not re.search(r"_(total|sum|count|bucket|gauge|counter|histogram)$", family.name)
+        for sample in family.samples:
+            assert sample.name.removeprefix(family.name) in SUFFIXES[family.type], sample.name
+            assert sample.value >= 0
         labels = {label for sample in family.samples for label in sample.labels}
         allowed = {"release", "sqlite", "type", "file", "outcome", "code", "cause", "route", "le"}
         allowed |= {"method", "status", "provider", "name", "inbox", "generation"}
@@ -113,24 +120,54 @@ def test_yesterday_can_be_asked(client: TestClient, place: Place) -> None:
         assert answer.status_code == status
 
 
-def exported(client: TestClient) -> set[str]:
-    """The families that a server with some traffic exports."""
+SUFFIXES = {"counter": ["_total"], "gauge": [""], "histogram": ["_bucket", "_sum", "_count"]}
+
+
+def exported(client: TestClient, place: Place) -> dict[str, tuple[str, set[str]]]:
+    """Each series that a server with some traffic exports: its type, and its labels."""
     post(client, "orders", order("m-1"))
-    return set(scraped(client))
+    client.get("/v1/sync")  # refused
+    with connected(client, place, "ana"):
+        pass
+    settle(client)
+    found = {}
+    for family in text_string_to_metric_families(client.get("/metrics").text):
+        labels = {label for sample in family.samples for label in sample.labels}
+        for suffix in SUFFIXES[family.type]:
+            found[f"{family.name}{suffix}"] = (family.type, labels)
+    return found
 
 
-def asked_by(expressions: list[str]) -> set[str]:
-    """The families that PromQL expressions ask for."""
-    names = {name for expression in expressions for name in _NAMES.findall(expression)}
-    return {_OF_FAMILY.sub("", name) for name in names}
+def demand_answerable(expression: str, series: dict[str, tuple[str, set[str]]]) -> None:
+    """It asks for what there is, for rates of what only grows, and by labels that it has."""
+    names = set(_NAMES.findall(expression))
+    assert names <= set(series), expression
+    rates = set(_RATES.findall(expression))
+    grow = {name for name in names if series[name][0] != "gauge"}
+    assert grow == rates & names, f"a rate of each counter and of nothing else: {expression}"
+    labels = {label for name in names for label in series[name][1]} | {"job"}  # Prometheus' own
+    assert set(_labels(expression)) <= labels, expression
+    assert expression.count("(") == expression.count(")")
 
 
-def test_the_dashboard_asks_for_what_is_exported(client: TestClient) -> None:
+def _labels(expression: str) -> Iterator[str]:
+    for grouped in re.findall(r"\bby \(([^)]*)\)", expression):
+        yield from grouped.split(", ")
+    for selector in re.findall(r"{([^}]*)}", expression):
+        yield from re.findall(r"(\w+)(?:=|!=|=~|!~)", selector)
+
+
+def test_the_dashboard_asks_for_what_is_exported(client: TestClient, place: Place) -> None:
     """A renamed metric must not leave an empty panel behind; no panel overlaps another."""
     panels = json.loads((DOCS / "grafana-dashboard.json").read_text())["panels"]
-    asked = asked_by([target["expr"] for panel in panels for target in panel["targets"]])
-    assert asked
-    assert asked - exported(client) == set()
+    series = exported(client, place)
+    for panel in panels:
+        assert panel["targets"]
+        for target in panel["targets"]:
+            demand_answerable(target["expr"], series)
+        letters = [target["refId"] for target in panel["targets"]]
+        assert len(set(letters)) == len(letters)
+    assert len({panel["id"] for panel in panels}) == len(panels)
     cells = [
         (x, y)
         for place in (panel["gridPos"] for panel in panels)
@@ -141,10 +178,14 @@ def test_the_dashboard_asks_for_what_is_exported(client: TestClient) -> None:
     assert max(x for x, _ in cells) < 24
 
 
-def test_the_alerts_ask_for_what_is_exported_and_say_what_to_do(client: TestClient) -> None:
+def test_the_alerts_ask_for_what_is_exported_and_say_what_to_do(
+    client: TestClient, place: Place
+) -> None:
     """An alert on a name that is gone never fires, and nobody notices."""
     [group] = yaml.safe_load((DOCS / "alerts.yml").read_text())["groups"]
-    asked = asked_by([rule["expr"] for rule in group["rules"]])
-    assert asked - exported(client) == set()
+    series = exported(client, place)
+    for rule in group["rules"]:
+        demand_answerable(rule["expr"], series)
+    assert len({rule["alert"] for rule in group["rules"]}) == len(group["rules"])
     assert all(set(rule["annotations"]) == {"summary", "action"} for rule in group["rules"])
     assert all(rule["labels"]["severity"] in {"page", "ticket"} for rule in group["rules"])

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from eventstore.events import (
     ClientConnected,
     ClientDisconnected,
     DeliveryAcknowledged,
     DeliveryParked,
+    DeliveryReplayAcknowledged,
+    DeliveryReplayed,
     DeliveryRetried,
+    DeviceExpired,
     HeartbeatAnswered,
     HeartbeatMissed,
     QueueTrimmed,
@@ -29,13 +34,19 @@ def test_each_fact_is_counted_under_its_name() -> None:
         HeartbeatAnswered("s", 12.5),
         QueueTrimmed("s", 0, 9, 5, "expired"),
         QueueTrimmed("s", 9, 12, 2, "reset"),
+        DeliveryReplayed("s", 20, (3, 4, 5)),
+        DeliveryReplayAcknowledged("s", 20, (3, 5)),
+        DeviceExpired(datetime.fromtimestamp(0, UTC), 12, 20, 6),
+        DeviceExpired(datetime.fromtimestamp(0, UTC), 20, 20, 0),
     ):
         figures.recorded(event, now_us=0)
     assert figures.openings == {"resumed": 1, "fresh": 0, "reset": 1}
-    assert figures.gaps == {"reset": 1, "queue_limit": 0, "expired": 1}
+    assert figures.gaps == {"reset": 1, "queue_limit": 0, "expired": 1, "device_expired": 1}
+    assert figures.replayed == {"sent": 3, "acknowledged": 2}
+    assert figures.devices_expired == 2
     assert figures.closings == {1006: 1}
     assert (figures.acknowledged, figures.retried, figures.parked) == (4, 1, 1)
-    assert (figures.skipped, figures.heartbeats_missed) == (7, 1)
+    assert (figures.skipped, figures.heartbeats_missed) == (13, 1)
     assert figures.round_trip_seconds.sum == 0.0125
 
 
