@@ -165,12 +165,19 @@ export interface InboxState {
 
 /** Some of a conversation's messages, oldest first, without holes. Immutable. */
 export interface MessageWindow {
-  readonly messages: readonly Message[];
+  readonly messages: readonly SeenMessage[];
   /** Whether the first one is the conversation's first; else `loadOlderMessages` brings more. */
   readonly complete: boolean;
   readonly loading: boolean;
   /** Why loading failed; null when all is well. */
   readonly problem: Problem | null;
+}
+
+/** Why a message that a device was to have was not on its screen. */
+export type Lacking = "outstanding" | "parked" | "skipped" | "withdrawn";
+/** A message as it is, or as somebody's screen had it, or had it not. */
+export interface SeenMessage extends Message {
+  readonly lacking?: Lacking;
 }
 
 /** What is to be read of an inbox: as it is, or as it was. */

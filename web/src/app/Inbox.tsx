@@ -16,6 +16,8 @@ import { type SearchState, useSearch } from "./useSearch";
 import { useShortcuts } from "./useShortcuts";
 import type { Language } from "./words";
 
+const NO_INBOXES: readonly string[] = [];
+
 export function Inbox({
   store,
   state,
@@ -28,7 +30,7 @@ export function Inbox({
   readonly onLanguage: (language: Language) => void;
 }) {
   const wide = useMedia("(min-width: 900px)");
-  const { at, m: traced, page } = useRoute();
+  const { at, on, m: traced, page } = useRoute();
   const [inbox, setInbox] = useState<string | null>(null);
   const [typed, setTyped] = useState("");
   const [details, setDetails] = useState(false);
@@ -37,16 +39,17 @@ export function Inbox({
   const sync = useSync(store);
   const me = useMe(store, state.user, state.connection.status === "live");
   const isAuditor = me?.role === "auditor" || me?.role === "admin";
-  const past = usePast(store, isAuditor ? at : null);
+  const past = usePast(store, isAuditor ? at : null, isAuditor ? on : null);
   const inPast = past.inbox !== null;
   const reader = past.inbox ?? store;
   const { conversations } = useInbox(reader);
   const token = store.getToken();
-  const asOf = past.inbox?.position ?? null;
-  const search = useSearch(typed, { reader, token, inbox, asOf });
+  const asOf = past.screen?.ack_floor ?? past.inbox?.position ?? null;
+  const inboxes = past.whose === null ? null : (past.screen?.inboxes ?? NO_INBOXES);
+  const search = useSearch(typed, { reader, token, inbox, asOf, inboxes });
   const ids = useShownIds(reader, conversations, inbox, search);
   const [timeline, setTimeline] = useState(false);
-  if (at !== null && !timeline) setTimeline(true); // and it stays when one is back to now
+  if ((at ?? on) !== null && !timeline) setTimeline(true); // and it stays when one is back to now
   const operations = page === "operations" && me?.role === "admin" && token !== null;
   const walk = useWalk(ids);
 
@@ -65,7 +68,7 @@ export function Inbox({
     }
   };
   const toggleTimeline = () => {
-    go({ at: null });
+    go({ at: null, on: null });
     setTimeline(!timeline);
   };
   const openActive = () => {

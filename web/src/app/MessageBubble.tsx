@@ -1,5 +1,5 @@
 import { memo } from "react";
-import type { Message } from "../model";
+import type { Message, SeenMessage } from "../model";
 import { previewOf } from "./contact";
 import { ForwardIcon, TraceIcon } from "./icons";
 import { MessageContent } from "./MessageContent";
@@ -15,7 +15,7 @@ export const MessageBubble = memo(function MessageBubble({
   traced,
   onTrace,
 }: {
-  readonly message: Message;
+  readonly message: SeenMessage;
   /** The message it answers, where it is loaded; null where it is not; undefined: answers none. */
   readonly quoted: Message | null | undefined;
   readonly joined: boolean;
@@ -32,7 +32,7 @@ export const MessageBubble = memo(function MessageBubble({
   return (
     <div className={joined ? "said said-joined" : "said"}>
       <article
-        className={`bubble ${side}${hit ? " bubble-hit" : ""}${traced ? " bubble-traced" : ""}`}
+        className={`bubble ${side}${hit ? " bubble-hit" : ""}${traced ? " bubble-traced" : ""}${message.lacking ? " bubble-lacking" : ""}`}
         aria-label={outbound ? words.you : undefined}
       >
         {message.forwarded ? (
@@ -64,6 +64,9 @@ export const MessageBubble = memo(function MessageBubble({
           {outbound && !message.redacted ? <StatusTick status={message.status} /> : null}
         </footer>
         <Failure message={message} />
+        {message.lacking === undefined ? null : (
+          <p className="lacking">{words.screen.lacking[message.lacking]}</p>
+        )}
       </article>
       <Reactions message={message} />
     </div>

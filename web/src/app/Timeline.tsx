@@ -4,6 +4,7 @@ import { useEffect, useState } from "react";
 import { getMinutes, type Minute, messageAfter } from "./audit";
 import { useNow } from "./hooks";
 import { BackIcon, CloseIcon } from "./icons";
+import { ScreenBanner, WhoseScreen } from "./OnScreen";
 import { bars, Plot } from "./Plot";
 import { go } from "./route";
 import { Signed } from "./Signed";
@@ -37,6 +38,7 @@ export function Timeline({
         <Standing past={past} />
         <Steps token={token} past={past} />
         <span className="top-space" />
+        <WhoseScreen token={token} whose={past.whose} />
         <Signed token={token} />
         <select
           className="span"
@@ -54,6 +56,7 @@ export function Timeline({
           <CloseIcon size={16} />
         </button>
       </div>
+      <ScreenBanner past={past} />
       <Scrubber token={token} past={past} until={now} minutes={SPANS[span]} />
     </section>
   );
@@ -84,7 +87,7 @@ function Standing({ past }: { readonly past: Past }) {
 function BackToNow() {
   const words = useWords();
   return (
-    <button type="button" className="button" onClick={() => go({ at: null })}>
+    <button type="button" className="button" onClick={() => go({ at: null, on: null })}>
       {words.backToNow}
     </button>
   );

@@ -44,7 +44,6 @@ export function TraceDetails({
     <aside className="details trace" aria-label={words.trace.title}>
       <header className="details-head">
         <h2>{words.trace.title}</h2>
-        <span className="top-space" />
         <button
           type="button"
           className="icon-button"

@@ -49,6 +49,12 @@ export const TraceIcon = (props: IconProps) => (
     <circle cx="6" cy="15" r="1.75" />
   </Svg>
 );
+export const ScreenIcon = (props: IconProps) => (
+  <Svg {...props}>
+    <rect x="2.75" y="3.75" width="14.5" height="9.5" rx="2" />
+    <path d="M7 16.75h6m-3-3.5v3.5" />
+  </Svg>
+);
 export const BackIcon = (props: IconProps) => (
   <Svg {...props}>
     <path d="m12 4.5-5.5 5.5 5.5 5.5" />

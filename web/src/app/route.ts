@@ -1,5 +1,6 @@
 // What is looked at is in the address, so that the back gesture leaves it and a reload keeps it.
-// `#c=<conversation>&at=<position>` or `#page=operations`: a fragment, which no server sees.
+// `#c=<conversation>&at=<position>&on=<user/device>` or `#page=operations`: a fragment, which no
+// server sees.
 
 import { useSyncExternalStore } from "react";
 
@@ -8,20 +9,20 @@ export interface Route {
   readonly c: string | null;
   /** The inbox as it was at a position or a time; null: as it is. */
   readonly at: string | null;
+  /** On whose screen, `user/device`; null: on nobody's, everything that was recorded. */
+  readonly on: string | null;
   /** The position of the message whose trace is shown, for auditors. */
   readonly m: string | null;
   readonly page: string | null;
 }
 
-const NAMES = ["page", "c", "at", "m"] as const;
-type Name = string | null;
+const NAMES = ["page", "c", "at", "on", "m"] as const;
 const listeners = new Set<() => void>();
 let known = { hash: "", route: read("") };
 
 function read(hash: string): Route {
   const given = new URLSearchParams(hash.slice(1));
-  const [page, c, at, m] = NAMES.map((name) => given.get(name)) as [Name, Name, Name, Name];
-  return { page, c, at, m };
+  return Object.fromEntries(NAMES.map((name) => [name, given.get(name)])) as unknown as Route;
 }
 
 function current(): Route {
@@ -48,7 +49,7 @@ export function go(changes: Partial<Route>): void {
   const after = { ...before, ...(elsewhere ? { m: null } : {}), ...changes };
   if (NAMES.every((name) => before[name] === after[name])) return;
   const [left, entered] = [isInside(before) && !isInside(after), isInside(after)];
-  if (left && isOurs() && before.at === after.at) {
+  if (left && isOurs() && before.at === after.at && before.on === after.on) {
     window.history.back();
     return;
   }

@@ -1,6 +1,6 @@
 // A conversation's messages as the lines of a pane: days, the line before what is new, groups. Pure.
 
-import type { Message } from "../model";
+import type { Message, SeenMessage } from "../model";
 import { sameDay } from "./times";
 
 export type Line =
@@ -10,7 +10,7 @@ export type Line =
   | {
       readonly kind: "message";
       readonly key: string;
-      readonly message: Message;
+      readonly message: SeenMessage;
       /** Follows a message of the same side within minutes: no gap between the two. */
       readonly joined: boolean;
     };
@@ -18,7 +18,7 @@ export type Line =
 const GROUP_MS = 5 * 60_000;
 
 /** `readPosition`: what is inbound and beyond it is new; null draws no line. */
-export function linesOf(messages: readonly Message[], readPosition: number | null): Line[] {
+export function linesOf(messages: readonly SeenMessage[], readPosition: number | null): Line[] {
   const lines: Line[] = [];
   let before: Message | null = null;
   let newFrom = readPosition;
@@ -38,7 +38,7 @@ export function linesOf(messages: readonly Message[], readPosition: number | nul
   return lines;
 }
 
-function lineOf(message: Message, before: Message | null): Line {
+function lineOf(message: SeenMessage, before: Message | null): Line {
   const key = String(message.position);
   if (message.content?.type === "notice") return { kind: "notice", key, message };
   const joined =

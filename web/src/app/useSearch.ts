@@ -36,10 +36,15 @@ export interface Where {
   readonly inbox: string | null;
   /** The position as of which is searched; null: now. */
   readonly asOf: number | null;
+  /** Of a screen: those that its user was given; null: all. */
+  readonly inboxes: readonly string[] | null;
 }
 
 /** Asks the server once typing pauses; without it, looks through what is here. */
-export function useSearch(typed: string, { reader, token, inbox, asOf }: Where): SearchState {
+export function useSearch(
+  typed: string,
+  { reader, token, inbox, asOf, inboxes }: Where,
+): SearchState {
   const q = typed.trim();
   const [state, setState] = useState(NOTHING);
   useEffect(() => {
@@ -50,14 +55,15 @@ export function useSearch(typed: string, { reader, token, inbox, asOf }: Where):
     setState((before) => ({ ...before, running: true }));
     const stop = new AbortController();
     const timer = setTimeout(
-      () => void look(q, { reader, token, inbox, asOf }, stop.signal).then(setState, ignore),
+      () =>
+        void look(q, { reader, token, inbox, asOf, inboxes }, stop.signal).then(setState, ignore),
       PAUSE_MS,
     );
     return () => {
       clearTimeout(timer);
       stop.abort();
     };
-  }, [reader, token, q, inbox, asOf]);
+  }, [reader, token, q, inbox, asOf, inboxes]);
   return q === "" ? NOTHING : state;
 }
 
@@ -68,11 +74,12 @@ function ignore(reason: unknown): void {
 
 async function look(
   q: string,
-  { reader, token, inbox, asOf }: Where,
+  { reader, token, inbox, asOf, inboxes }: Where,
   signal: AbortSignal,
 ): Promise<SearchState> {
   try {
-    return found(await search(token ?? "", q, inbox, asOf, signal));
+    const rows = await search(token ?? "", q, inbox, asOf, signal);
+    return found(rows.filter((row) => inboxes === null || inboxes.includes(row.inbox)));
   } catch (trouble) {
     if (!(trouble instanceof ProblemError)) throw trouble;
     const local = trouble.problem.type === UNREACHABLE;

@@ -1,6 +1,7 @@
 // The inbox as it was: what is asked for once, and does not change.
 
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import { Http } from "../../src/app/store/http";
 import { PastInbox } from "../../src/app/store/past";
 import { FakeHouse } from "./fakeHouse";
 
@@ -14,7 +15,7 @@ it("has the list and the messages of then, whatever comes later", async () => {
   house.say("a", "first");
   house.say("b", "second");
   house.say("a", "third");
-  const past = await PastInbox.load("token", "2");
+  const past = await PastInbox.load(new Http("token", "2"));
   expect(past.position).toBe(2);
   expect(past.getSnapshot()).toMatchObject({ conversations: ["b", "a"], complete: true });
   house.say("b", "fourth");
@@ -26,7 +27,7 @@ it("has the list and the messages of then, whatever comes later", async () => {
 
 it("loads older messages page by page, as far back as is asked for", async () => {
   for (let i = 0; i < 120; i++) house.say("a", `text ${i + 1}`);
-  const past = await PastInbox.load("token", "120");
+  const past = await PastInbox.load(new Http("token", "120"));
   await past.openConversation("a");
   expect(past.getMessages("a")).toMatchObject({ complete: false });
   await past.openConversation("a", 3);
@@ -40,7 +41,7 @@ it("loads older messages page by page, as far back as is asked for", async () =>
 it("says of a conversation that it was not there yet, and asks again when it is opened again", async () => {
   house.say("a", "first");
   house.say("b", "later");
-  const past = await PastInbox.load("token", "1");
+  const past = await PastInbox.load(new Http("token", "1"));
   await past.openConversation("b");
   expect(past.getMessages("b")).toMatchObject({ loading: false, problem: { status: 404 } });
   const asked = house.asked.length;

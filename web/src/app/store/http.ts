@@ -12,6 +12,9 @@ export class Http {
     this.#asOf = asOf === null ? "" : `&as_of=${encodeURIComponent(asOf)}`;
   }
 
+  at(position: number): Http {
+    return new Http(this.#token, String(position));
+  }
   me(): Promise<{ user: string }> {
     return this.#ask("/v1/me");
   }

@@ -1,31 +1,44 @@
-// The inbox as it was at a position: lists and messages that do not change any more.
+// The inbox as it was at a position, for everybody or on one screen: lists and messages that do not
+// change any more.
 
 import { positionOf } from "../../cursor";
-import type { Conversation, InboxReader, MessageWindow } from "../../model";
+import type { Conversation, Cursor, InboxReader, MessageWindow, SeenMessage } from "../../model";
 import { ProblemError } from "../../model";
 import { Contents } from "./contents";
-import { CONVERSATIONS_PAGE, Http, MESSAGES_PAGE } from "./http";
+import { CONVERSATIONS_PAGE, MESSAGES_PAGE } from "./http";
 
 type State = ReturnType<InboxReader["getSnapshot"]>;
 
+/** Where it comes from. Lists and messages newest first; a shorter page is the last. */
+export interface Pages {
+  /** `position`: the moment that was asked for, where it is not that of the cursor. */
+  conversations(
+    before?: number,
+  ): Promise<{ conversations: Conversation[]; cursor: Cursor; position?: number }>;
+  /** The same as of a position, where the first page stood at one that nobody had named. */
+  at(position: number): Pages;
+  conversation(id: string): Promise<{ conversation: Conversation }>;
+  messages(id: string, before?: number): Promise<{ messages: SeenMessage[] }>;
+}
+
 export class PastInbox implements InboxReader {
   readonly position: number;
-  readonly #http: Http;
+  readonly #pages: Pages;
   readonly #contents = new Contents();
   readonly #listeners = new Set<() => void>();
   readonly #opened = new Map<string, Promise<void>>();
   #state: State = { phase: "ready", conversations: [], complete: false, problem: null };
   #filling = false;
 
-  private constructor(token: string, position: number) {
+  private constructor(pages: Pages, position: number) {
     this.position = position;
-    this.#http = new Http(token, String(position));
+    this.#pages = pages;
   }
 
-  /** As of a position or a time. Throws `ProblemError`. */
-  static async load(token: string, asOf: string): Promise<PastInbox> {
-    const { conversations, cursor } = await new Http(token, asOf).conversations();
-    const past = new PastInbox(token, positionOf(cursor));
+  /** With its first page. Throws `ProblemError`. */
+  static async load(pages: Pages): Promise<PastInbox> {
+    const { conversations, cursor, position = positionOf(cursor) } = await pages.conversations();
+    const past = new PastInbox(pages.at(position), position);
     past.#put(conversations);
     return past;
   }
@@ -53,7 +66,7 @@ export class PastInbox implements InboxReader {
     try {
       const last = this.#contents.order.at(-1) ?? "";
       const before = this.#contents.rows.get(last)?.last_position;
-      this.#put((await this.#http.conversations(before)).conversations);
+      this.#put((await this.#pages.conversations(before)).conversations);
     } catch (trouble) {
       if (!(trouble instanceof ProblemError)) throw trouble;
       this.#set({ problem: trouble.problem });
@@ -87,9 +100,9 @@ export class PastInbox implements InboxReader {
     this.#contents.mark(id, { loading: true, problem: null });
     try {
       if (!this.#contents.rows.has(id)) {
-        this.#contents.putRows([(await this.#http.conversation(id)).conversation]);
+        this.#contents.putRows([(await this.#pages.conversation(id)).conversation]);
       }
-      const { messages } = await this.#http.messages(id, before);
+      const { messages } = await this.#pages.messages(id, before);
       const later = before === undefined ? [] : this.getMessages(id).messages;
       const complete = messages.length < MESSAGES_PAGE;
       const joined = [...messages.toReversed(), ...later];

@@ -283,6 +283,30 @@ export const en = {
     },
   },
 
+  // what a screen showed, for auditors
+  screen: {
+    whose: "Seen by",
+    everything: "Everything recorded",
+    one: (user: string, device: string) => `${user} · ${device}`,
+    banner: "Whose screen this is",
+    of: (user: string, device: string) => `This is what ${user} had on ${device}`,
+    absent: (user: string, device: string) => `${device} of ${user} was not here yet`,
+    connected: (time: string) => `connected since ${time}`,
+    ended: (time: string) => `not connected since ${time}`,
+    upTo: (time: string, position: string) => `everything up to ${time}, position ${position}`,
+    nothingWaiting: "nothing was waiting",
+    waiting: (counted: string, value: number) =>
+      value === 1 ? "1 event was waiting" : `${counted} events were waiting`,
+    inboxesUnknown: "an older release did not say which inboxes it was given",
+    claims: "As the device itself acknowledged it. It does not say that somebody looked.",
+    lacking: {
+      outstanding: "Not on this screen: under way again",
+      parked: "Not on this screen: put aside",
+      skipped: "Not sent to this screen: skipped",
+      withdrawn: "Not on this screen: withdrawn",
+    },
+  },
+
   // for administrators
   operations: "Operations",
   asOf: (time: string) => `as of ${time}`,

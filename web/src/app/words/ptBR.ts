@@ -270,6 +270,29 @@ export const ptBR: Words = {
     },
   },
 
+  screen: {
+    whose: "Visto por",
+    everything: "Tudo o que foi registrado",
+    one: (user, device) => `${user} · ${device}`,
+    banner: "De quem é esta tela",
+    of: (user, device) => `Isto é o que ${user} tinha em ${device}`,
+    absent: (user, device) => `${device} de ${user} ainda não estava aqui`,
+    connected: (time) => `conectado desde ${time}`,
+    ended: (time) => `sem conexão desde ${time}`,
+    upTo: (time, position) => `tudo até ${time}, posição ${position}`,
+    nothingWaiting: "nada esperava",
+    waiting: (counted, value) =>
+      value === 1 ? "1 evento esperava" : `${counted} eventos esperavam`,
+    inboxesUnknown: "uma versão mais antiga não disse quais caixas recebeu",
+    claims: "Conforme o próprio dispositivo confirmou. Não diz que alguém olhou.",
+    lacking: {
+      outstanding: "Não estava nesta tela: a caminho de novo",
+      parked: "Não estava nesta tela: deixada de lado",
+      skipped: "Não foi enviada a esta tela: pulada",
+      withdrawn: "Não estava nesta tela: retirada",
+    },
+  },
+
   operations: "Operação",
   asOf: (time) => `às ${time}`,
   online: "Conectados",
