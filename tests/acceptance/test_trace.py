@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import httpx2
-import pytest
 
 from tests.acceptance.world import (
     Agent,
     furnish,
     listening,
     malote,
-    recorded,
     run,
     running,
     signed,
@@ -23,42 +23,47 @@ from tests.acceptance.world import (
 )
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+IDENTS = {
+    "webhook-0001": {"X-Request-ID": "webhook-0001"},
+    TRACE: {"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"},
+}
+"""Under which id each webhook is found, and the headers that said so."""
 
 
-def types(data: Path) -> set[str]:
-    """What kinds of events the log has."""
-    return {type_ for _, type_, _ in recorded(data)}
-
-
-@pytest.mark.parametrize(
-    ("headers", "ident"),
-    [
-        ({"X-Request-ID": "webhook-0001"}, "webhook-0001"),
-        ({"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"}, TRACE),
-    ],
-    ids=["X-Request-ID", "traceparent"],
-)
-def test_one_command_finds_a_webhook_from_its_log_line_to_its_ack(
-    tmp_path: Path, headers: dict[str, str], ident: str
-) -> None:
-    """The id that came with it, or began before it, is the one in all four places."""
+def test_one_command_finds_a_webhook_from_its_log_line_to_its_ack(tmp_path: Path) -> None:
+    """The id that came with it, or that of the trace it continues, is the one in all four."""
     data, lines = tmp_path / "data", tmp_path / "server.log"
     ana = Agent.make(tmp_path, "ana", furnish(data, "ana")["ana"])
-    body = text_webhook("wamid.traced")
 
     async def scenario() -> None:
         with running(data, level="info") as server:
             async with httpx2.AsyncClient() as client, listening(server.url, ana):
-                answer = await client.post(
-                    f"{server.url}/webhooks/support", content=body, headers=signed(body) | headers
-                )
-                assert answer.headers["x-request-id"] == ident
-                await until(lambda: ana.messages == ["wamid.traced"], "the message")
-                await until(lambda: "delivery.acknowledged" in types(data), "the ack")
+                for ident, headers in IDENTS.items():
+                    body = text_webhook(f"wamid.{ident}")
+                    answer = await client.post(
+                        f"{server.url}/webhooks/support",
+                        content=body,
+                        headers=signed(body) | headers,
+                    )
+                    assert answer.headers["x-request-id"] == ident
+                    [receipt] = answer.json()["receipts"]
+                await until(lambda: acknowledged(data) >= receipt["position"], "the last ack")
             lines.write_text(server.output())
 
     run(scenario)
-    printed = malote(data, "trace", ident, "--log", str(lines), "--json")
+    for ident in IDENTS:
+        demand_traced(malote(data, "trace", ident, "--log", str(lines), "--json"), ident)
+
+
+def acknowledged(data: Path) -> int:
+    """Up to where the one device has acknowledged, read without our own code."""
+    with closing(sqlite3.connect(f"file:{data / 'log.db'}?mode=ro", uri=True)) as database:
+        query = "SELECT max(data ->> 'until') FROM events WHERE type = 'delivery.acknowledged'"
+        return database.execute(query).fetchone()[0] or 0
+
+
+def demand_traced(printed: str, ident: str) -> None:
+    """What the command printed is the request's line, its events, and the device that has them."""
     found: dict[str, list[dict[str, Any]]] = {}
     for row in map(json.loads, printed.splitlines()):
         found.setdefault(row["found"], []).append(row)
@@ -72,9 +77,7 @@ def test_one_command_finds_a_webhook_from_its_log_line_to_its_ack(
     assert told["positions"] == [message["position"]]
     assert message["causation_id"] == raw["position"]
     [device] = [each for each in found["device"] if each["event"] == message["position"]]
-    assert (device["event"], device["user"], device["outcome"]) == (
-        message["position"], "ana", "acknowledged",
-    )  # fmt: skip
+    assert (device["user"], device["outcome"]) == ("ana", "acknowledged")
     ack = device["steps"][-1]
     assert ack["type"] == "delivery.acknowledged"
     assert ack["after"] < message["position"] <= ack["until"]
