@@ -17,7 +17,7 @@ from eventstore.draft import Draft
 from eventstore.events import Contact, MessageReceived, Text
 from eventstore.log import EventLog
 from transport.hub import Grant, Hub, Limits
-from transport.server import uvicorn_config
+from transport.server import spare_the_collector, uvicorn_config
 from transport.websocket import websocket_endpoint
 
 INBOXES = frozenset({"support"})
@@ -73,6 +73,7 @@ async def main() -> None:
             Starlette(routes=[WebSocketRoute("/v1/ws", endpoint)]), lifespan="off"
         )
         task = asyncio.create_task(hub.run())
+        spare_the_collector()  # as `malote serve` does
         bench = Bench(log, hub)
         await serve(config, {"run": bench.run, "connected": bench.connected})
         task.cancel()

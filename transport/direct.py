@@ -55,7 +55,7 @@ class DirectChannel(asyncio.Protocol):
         self._transport = transport
         self._connections = connections
         self._loop = loop
-        self._splitter = splitter
+        self._splitter = splitter if splitter.held else None  # there while a frame is incomplete
         self._connection: Connection | None = None
         self._odd: ServerProtocol | None = None
         self._fragments: list[bytes] | None = None
@@ -144,18 +144,24 @@ class DirectChannel(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes came: nearly always exactly one short text frame."""
-        if not self._splitter.held and (text := short_text(data)) is not None:
+        if self._splitter is None and (text := short_text(data)) is not None:
             if self._open and self._connection is not None and self._fragments is None:
                 self._connection.received(text)  # written out here: it runs for every ack
             else:
                 self._short_text(text)
             return
-        for frame in self._splitter.split(data):
+        for frame in self._split(data):
             text = short_text(frame)
             if text is None:
                 self._odd_frame(frame)
             else:
                 self._short_text(text)
+
+    def _split(self, data: bytes) -> list[bytes]:
+        splitter = self._splitter or FrameSplitter(FRAME_BYTES_MAX)
+        frames = splitter.split(data)
+        self._splitter = splitter if splitter.held else None
+        return frames
 
     def _short_text(self, text: bytes) -> None:
         if self._fragments is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from functools import cached_property
 from itertools import accumulate
 
 from eventstore.cursor import Cursor
@@ -17,20 +16,18 @@ PAGE_BYTES_MAX = 64 * 1024
 
 
 class Packet:
-    """A frame ready to go: its JSON text, and the WebSocket frame around it, made when asked."""
+    """A frame ready to go: its JSON text, and the WebSocket frame around it, for all sockets."""
+
+    __slots__ = ("text", "wire")
 
     def __init__(self, text: bytes) -> None:
         self.text = text
+        self.wire = text_frame(text)
 
     @classmethod
     def of(cls, frame: ClientFrame | ServerFrame) -> Packet:
         """Encode a frame that is for one session only."""
         return cls(encode_frame(frame))
-
-    @cached_property
-    def wire(self) -> bytes:
-        """The bytes for the socket; made once, however many sockets they go to."""
-        return text_frame(self.text)
 
 
 class Extent:

@@ -67,11 +67,15 @@ class Patience:
         self.waited_s = wait_s
         self.due = now + wait_s
 
-    def progressed(self) -> None:
-        """The client handled something: what is left in flight begins with its first attempt."""
+    def progressed(self, due: float, wait_s: float) -> None:
+        """The client handled something: what is left in flight begins with its first attempt.
+
+        ``due`` is ``now + wait_s``, or :data:`NEVER` where nothing is left.
+        """
         self.attempt = 1
         self.parks = 0
-        self.due = NEVER
+        self.due = due
+        self.waited_s = wait_s
 
     def retried(self) -> None:
         """All that is in flight is to be sent again."""

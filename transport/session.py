@@ -282,10 +282,8 @@ class Session:
 
     def _handled(self, last: Cursor, count: int, now: float) -> None:
         """Everything up to ``last`` is handled, and of that ``count`` are news."""
-        self.floor = last
-        self._patience.progressed()
-        if self._in_flight.events:
-            self._patience.begin(now, self._wait_s)
+        self.floor, wait_s = last, self._wait_s
+        self._patience.progressed(now + wait_s if self._in_flight.events else NEVER, wait_s)
         if self._acks.add(last.position, count) <= now:
             self._record_acks(now)
 
