@@ -169,7 +169,7 @@ def _pages(applied: Applied) -> int:
     SQLite does not tell without a checkpoint, and the file does not shrink after one. Keys are
     random: each lands on a page of its own once their tree has more pages than the group has keys.
     """
-    size = sum(len(event.data or b"") + 300 for event in applied.events)
+    size = 300 * len(applied.rows) + sum([len(row[6]) for row in applied.rows])
     key_pages = min(len(applied.keys), applied.head.position // 100 + 1)
     return _GROUP_PAGES + size // _PAGE_BYTES + key_pages
 

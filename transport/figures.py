@@ -6,11 +6,10 @@ for each session, so that the path of a message pays nothing for it.
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections import Counter, deque
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import islice
 
 from eventstore.events import (
     ClientConnected,
@@ -29,6 +28,7 @@ from eventstore.events import (
 from eventstore.histogram import Histogram
 
 COMMITS_REMEMBERED = 4_096
+"""At least so many, and at most twice as many."""
 GAPS = ("reset", "queue_limit", "expired", "device_expired")
 """Why a device does not get something: another history, too much, too old, too long away."""
 
@@ -49,12 +49,16 @@ class DeliveryFigures:
         self.closings: Counter[int] = Counter()
         self.ack_seconds = Histogram()
         self.round_trip_seconds = Histogram()
-        self._commits: deque[tuple[int, int]] = deque(maxlen=COMMITS_REMEMBERED)
+        self._commits: list[int] = []  # positions, and when each was recorded
+        self._times: list[int] = []
         self._coalesced = False
 
     def committed(self, position: int, recorded_at: int) -> None:
         """A commit with events for members ends at this position."""
-        self._commits.append((position, recorded_at))
+        self._commits.append(position)
+        self._times.append(recorded_at)
+        if len(self._commits) >= 2 * COMMITS_REMEMBERED:
+            del self._commits[:COMMITS_REMEMBERED], self._times[:COMMITS_REMEMBERED]
 
     @contextmanager
     def coalesced(self) -> Iterator[None]:
@@ -109,15 +113,13 @@ class DeliveryFigures:
 
         None where that is not remembered: it was long ago, or never.
         """
-        if not self._commits or position < self._commits[0][0]:
+        at = bisect_left(self._commits, position)
+        if at == len(self._commits) or position < self._commits[0]:
             return None
-        at = bisect_right(self._commits, (position - 1, 2**63))
-        found = next(islice(self._commits, at, None), None)
-        return None if found is None else found[1]
+        return self._times[at]
 
     def waiting_since(self, position: int) -> int | None:
         """When the oldest event beyond a position came; of old ones, the oldest remembered."""
-        first = next(iter(self._commits), None)
-        if first is not None and position < first[0]:
-            return first[1]
+        if self._commits and position < self._commits[0]:
+            return self._times[0]
         return self.committed_from(position + 1)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from enum import IntEnum
-from functools import lru_cache
 from typing import Any, Literal, TypeAlias, get_args
 
 import orjson
@@ -25,7 +24,9 @@ from eventstore.cursor import Cursor
 SUBPROTOCOL = "malote.v1"
 HELLO_BYTES_MAX = 4 * 1024
 FRAME_BYTES_MAX = 64 * 1024
-_CACHED_BYTES_MAX = 256
+_REMEMBERED_BYTES_MAX = 256
+_REMEMBERED_MAX = 512
+_REMEMBERED: dict[bytes, ClientFrame] = {}
 
 Outcome: TypeAlias = Literal["resumed", "fresh", "reset"]
 ResetReason: TypeAlias = Literal["epoch_changed", "ahead_of_log", "history_differs"]
@@ -292,21 +293,16 @@ def decode_client_frame(text: bytes) -> ClientFrame:
     """Read what a client sent; raise :class:`FrameError` on anything that is not a frame.
 
     Short frames are remembered: a thousand clients that acknowledge the same commit send the same
-    bytes, and they are read once.
+    bytes, and they are read once, into one object. Those with a token are not.
     """
-    if len(text) <= _CACHED_BYTES_MAX and not text.startswith(b'{"type":"hello"'):
-        return _decode_cached(text)
-    return _decode_client(text)
-
-
-def _decode_client(text: bytes) -> ClientFrame:
-    frame: ClientFrame = _structure(text, ClientFrame, CLIENT_TYPES)
+    frame = _REMEMBERED.get(text)
+    if frame is None:
+        frame = _structure(text, ClientFrame, CLIENT_TYPES)
+        if len(text) <= _REMEMBERED_BYTES_MAX and not isinstance(frame, Hello | Refresh):
+            if len(_REMEMBERED) >= _REMEMBERED_MAX:
+                _REMEMBERED.clear()
+            _REMEMBERED[text] = frame
     return frame
-
-
-@lru_cache(maxsize=512)
-def _decode_cached(text: bytes) -> ClientFrame:
-    return _decode_client(text)
 
 
 def decode_server_frame(text: bytes | str) -> ServerFrame | None:

@@ -56,18 +56,19 @@ class InFlight:
         """
         if not self._extents:
             return 0
-        extent = self._extents[0]
-        last = extent.cursors[-1]
-        if (
-            last.position != until.position  # field by field: attrs' `!=` would be a call
-            or last.hash8 != until.hash8
-            or last.epoch != until.epoch
-        ):
-            return 0
-        count = len(extent.cursors) - self._first
+        extent, first = self._extents[0], self._first
+        if extent.last is not until:
+            if extent.last != until:
+                return 0
+            extent.last = until  # a frame is read once for all who send it: one object from now on
+        ends = extent.ends
+        count, size = len(ends), ends[-1]
+        if first:
+            count -= first
+            size -= ends[first - 1]
+            self._first = 0
         self.events -= count
-        self.bytes -= extent.ends[-1] - (extent.ends[self._first - 1] if self._first else 0)
-        self._first = 0
+        self.bytes -= size
         del self._extents[0]
         return count
 

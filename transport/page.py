@@ -33,14 +33,16 @@ class Packet:
 class Extent:
     """Which events a page holds, without their bodies: what a session must remember of it.
 
-    ``ends[i]`` is the size in bytes of the first ``i + 1`` bodies together.
+    ``ends[i]`` is the size in bytes of the first ``i + 1`` bodies together. ``last`` equals the
+    last cursor, and is any object that does.
     """
 
-    __slots__ = ("cursors", "ends")
+    __slots__ = ("cursors", "ends", "last")
 
     def __init__(self, cursors: tuple[Cursor, ...], ends: tuple[int, ...]) -> None:
         self.cursors = cursors
         self.ends = ends
+        self.last = cursors[-1]
 
 
 class Page:
