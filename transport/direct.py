@@ -18,6 +18,7 @@ from websockets.frames import Close, Frame, Opcode
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
+from transport.arrivals import Arrivals
 from transport.connection import Connection
 from transport.frames import FRAME_BYTES_MAX, CloseCode
 from transport.page import Packet
@@ -27,6 +28,8 @@ STALL_S = 10.0
 CLOSING_S = 2.0
 FRAGMENTS_MAX = 64
 WRITE_HIGH_WATER_BYTES = 64 * 1024
+
+logger = logging.getLogger(__name__)
 
 quiet = logging.getLogger("malote.websocket")
 """For websockets, which logs every frame at DEBUG, tokens included (security row 38)."""
@@ -41,8 +44,8 @@ class DirectChannel(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_connection", "_connections", "_fragments", "_loop", "_odd", "_open", "_splitter",
-        "_timer", "_transport", "writable",
+        "_arrivals", "_connection", "_connections", "_fragments", "_loop", "_odd", "_open",
+        "_splitter", "_timer", "_transport", "writable",
     )  # fmt: skip
 
     def __init__(
@@ -51,9 +54,11 @@ class DirectChannel(asyncio.Protocol):
         connections: set[Any],
         loop: asyncio.AbstractEventLoop,
         splitter: FrameSplitter,
+        arrivals: Arrivals,
     ) -> None:
         self._transport = transport
         self._connections = connections
+        self._arrivals = arrivals
         self._loop = loop
         self._splitter = splitter if splitter.held else None  # there while a frame is incomplete
         self._connection: Connection | None = None
@@ -134,16 +139,33 @@ class DirectChannel(asyncio.Protocol):
                 self._connection.drained()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        """The socket is gone, whoever ended it."""
+        """The socket is gone, whoever ended it; what it said last still counts."""
+        self._arrivals.handle()
+        self._connections.discard(self)
+        self._connection_lost("connection lost")
+
+    def _connection_lost(self, reason: str) -> None:
         self._disarm()
         self._open = False
-        self._connections.discard(self)
         connection, self._connection = self._connection, None
         if connection is not None:
-            connection.lost(CloseCode.ABNORMAL, "connection lost")
+            connection.lost(CloseCode.ABNORMAL, reason)
 
     def data_received(self, data: bytes) -> None:
-        """Bytes came: nearly always exactly one short text frame."""
+        """Bytes came."""
+        self._arrivals.add(self, data)
+
+    def received(self, data: bytes) -> None:
+        """Handle what came; a fault in it costs this connection, and no other."""
+        try:
+            self._received(data)
+        except Exception:
+            logger.exception("a connection failed and is dropped")
+            self._connection_lost("internal error")
+            self._transport.abort()
+
+    def _received(self, data: bytes) -> None:
+        # Nearly always exactly one short text frame.
         if self._splitter is None and (text := short_text(data)) is not None:
             if self._open and self._connection is not None and self._fragments is None:
                 self._connection.received(text)  # written out here: it runs for every ack

@@ -12,6 +12,7 @@ from typing import Any
 
 import uvicorn
 
+from transport.arrivals import Arrivals
 from transport.frames import FRAME_BYTES_MAX
 from transport.http_protocol import IDLE_S, HttpProtocol
 from transport.turnstile import Turnstile
@@ -42,7 +43,7 @@ def uvicorn_config(app: Any, **settings: Any) -> uvicorn.Config:
     """
     defaults: dict[str, Any] = {
         "http": partial(HttpProtocol, turnstile=Turnstile()),
-        "ws": WebSocketProtocol,
+        "ws": partial(WebSocketProtocol, arrivals=Arrivals()),
         "loop": "auto",
         "proxy_headers": False,
         "server_header": False,

@@ -12,6 +12,7 @@ from websockets.frames import Frame
 from websockets.http11 import Request
 from websockets.protocol import CONNECTING, OPEN
 
+from transport.arrivals import Arrivals
 from transport.direct import CLOSING_S, DIRECT, FRAGMENTS_MAX, STALL_S, DirectChannel, quiet
 from transport.frames import FRAME_BYTES_MAX, CloseCode
 from transport.wire import FrameSplitter
@@ -28,8 +29,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     stall, fragment without end or send what is not UTF-8 are dealt with.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, arrivals: Arrivals, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._arrivals = arrivals
         # At DEBUG websockets logs whole frames, and the first of them is a token.
         self.conn.logger, self.conn.debug = quiet, False
         self.close_timeout = CLOSING_S
@@ -79,7 +81,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         clean = self.queue.empty() and self.conn.current_size is None and self.writable.is_set()
         if not clean or self.conn.state is not OPEN or self.transport.is_closing():
             return None
-        channel = DirectChannel(self.transport, self.connections, self.loop, self._splitter)
+        channel = DirectChannel(
+            self.transport, self.connections, self.loop, self._splitter, self._arrivals
+        )
         self.connections.discard(self)
         self.connections.add(cast(Any, channel))
         self.transport.set_protocol(channel)

@@ -72,7 +72,7 @@ def test_an_ack_that_was_held_back_to_be_recorded_with_others_measures_nothing()
 def test_an_ack_of_what_is_not_remembered_measures_nothing() -> None:
     """Catching up after a night is not the latency of delivery."""
     figures = DeliveryFigures()
-    for number in range(1, COMMITS_REMEMBERED + 3):
+    for number in range(1, 2 * COMMITS_REMEMBERED + 1):
         figures.committed(number * 10, number)
     figures.recorded(DeliveryAcknowledged("s", 0, 10, 1), now_us=10**9)
     assert figures.ack_seconds.count == 0

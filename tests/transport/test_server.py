@@ -19,7 +19,10 @@ from websockets.server import ServerProtocol
 from tests.transport.serving import closed, frame_of, hello, run, site, until
 from tests.transport.test_websocket import never_reading, raw_frame
 from transport import http_protocol
+from transport.arrivals import Arrivals
+from transport.connection import Connection
 from transport.direct import FRAGMENTS_MAX, DirectChannel
+from transport.frames import CloseCode
 from transport.server import HttpProtocol, WebSocketProtocol, uvicorn_config
 from transport.wire import FrameSplitter, short_text, text_frame
 
@@ -148,11 +151,65 @@ def test_the_rest_of_a_long_frame_is_not_taken_for_a_frame_of_its_own() -> None:
     outer = Frame(Opcode.TEXT, b"x" * 200 + inner).serialize(mask=True)
     zeros = outer[:4] + bytes(4) + b"x" * 200 + inner  # a mask of zeros: the payload in clear
     listener = Listener()
-    channel = DirectChannel(asyncio.Transport(), set(), None, FrameSplitter(65_536))  # type: ignore[arg-type]  # no loop is needed
+    splitter, arrivals = FrameSplitter(65_536), Arrivals()
+    channel = DirectChannel(asyncio.Transport(), set(), None, splitter, arrivals)  # type: ignore[arg-type]  # no loop is needed
     channel.attach(listener)  # type: ignore[arg-type]  # a double
-    channel.data_received(zeros[: -len(inner)])
-    channel.data_received(zeros[-len(inner) :])
+    channel.received(zeros[: -len(inner)])
+    channel.received(zeros[-len(inner) :])
     assert listener.heard == [b"x" * 200 + inner]
+
+
+def test_an_ack_counts_that_came_with_the_end_of_its_connection(tmp_path: Path) -> None:
+    """A phone acknowledges and is put away: what was handled must not come again."""
+
+    async def scenario() -> None:
+        async with site(tmp_path) as it, it.connect() as client:
+            await hello(client)
+            [receipt] = await it.append(1)
+            cursor = (await frame_of(client, "events"))["cursor"]
+            [connection] = it.hub.connections
+            client.transport.write(
+                raw_frame(Opcode.TEXT, b'{"type":"ack","cursor":"%s"}' % cursor.encode())
+            )
+            client.transport.close()
+            await until(lambda: not it.hub.connections)
+            assert connection.session.floor.position == receipt.position
+
+    run(scenario)
+
+
+def test_a_fault_costs_the_connection_it_is_in_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Acks of many are handled together; one that cannot be must not keep the others."""
+    received = Connection.received
+
+    def faulty(self: Connection, text: bytes) -> None:
+        if self.user == "eva":
+            raise RuntimeError("a fault")
+        received(self, text)
+
+    monkeypatch.setattr(Connection, "received", faulty)
+
+    async def scenario() -> None:
+        async with site(tmp_path) as it, it.connect() as broken, it.connect() as client:
+            await hello(broken, "eva")
+            await hello(client, "ana")
+            [receipt] = await it.append(1)
+            ack = json.dumps(
+                {"type": "ack", "cursor": (await frame_of(client, "events"))["cursor"]}
+            )
+            await broken.send(ack)
+            await client.send(ack)
+            [connection] = [each for each in it.hub.connections if each.user == "ana"]
+            await until(lambda: connection.session.floor.position == receipt.position)
+            assert (await closed(broken))[0] == CloseCode.ABNORMAL
+            assert [each.user for each in it.hub.connections] == ["ana"]
+            await it.hub.recorded()
+            ended = await it.recorded("client.disconnected")
+            assert [(end["code"], end["reason"]) for end in ended] == [(1006, "internal error")]
+
+    run(scenario)
 
 
 @pytest.mark.parametrize("authenticated", [True, False])
@@ -409,7 +466,8 @@ def test_the_defaults_are_the_safe_ones() -> None:
     config = uvicorn_config(None)
     assert isinstance(config.http, partial)
     assert config.http.func is HttpProtocol
-    assert config.ws is WebSocketProtocol
+    assert isinstance(config.ws, partial)
+    assert config.ws.func is WebSocketProtocol
     assert not config.proxy_headers
     assert not config.server_header
     assert not config.ws_per_message_deflate
