@@ -36,6 +36,7 @@ DOES_IO = {
             "direct",
             "http_protocol",
             "turnstile",
+            "arrivals",
         ),
         *("hub", "recorder", "replayer", "server", "websocket", "websocket_protocol"),
     },
