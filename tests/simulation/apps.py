@@ -24,6 +24,7 @@ from transport.client_session import State
 from transport.client_socket import Socket
 from transport.cursor_store import CursorStore, MemoryCursorStore, SqliteCursorStore
 from transport.frames import Reset, Skipped, Window
+from transport.inbox_event import InboxEvent
 
 COMES_BACK_S = 5.0
 
@@ -60,17 +61,22 @@ class Keeps(Enum):
 
 @define
 class Run:
-    """One life of the program: what was handled, in order. ``cursor`` is what it began with."""
+    """One life of the program: what was handled, in order. ``cursor`` is what it began with.
+
+    ``returned`` is what came again on request, by request and position.
+    """
 
     cursor: Cursor | None
     handled: list[int] = field(factory=list)
+    returned: list[tuple[int, int]] = field(factory=list)
 
 
 @define(eq=False)
 class App:
     """One device of one user. ``runs`` is the journal that the invariants are held against.
 
-    ``skips`` is what it was told that it will not get: (after, until].
+    ``skips`` is what it was told that it will not get: (after, until]. ``aside`` is what it left to
+    the server's list of parked events, which it does with so many of them: ``puts_aside``.
     """
 
     world: Outside
@@ -83,6 +89,7 @@ class App:
     handled_at: dict[int, float] = field(factory=dict)
     surprises: list[str] = field(factory=list)
     skips: list[tuple[int, int]] = field(factory=list)
+    aside: set[int] = field(factory=set)
     process: Process | None = None
     links: int = 0
     ends: list[str] = field(factory=list)
@@ -90,6 +97,7 @@ class App:
     inbox: Inbox | None = None
     state: State = State.CONNECTING
     slow_s: float = 0.0
+    puts_aside: float = 0.0
     _db: sqlite3.Connection = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -156,11 +164,22 @@ class App:
         ) as inbox:  # fmt: skip
             self.inbox = inbox
             async for event in inbox:
-                await self._handle(event.position, event.cursor, store, run)
+                if self.slow_s:
+                    await asyncio.sleep(self.slow_s * self.rng.random())
+                if self.puts_aside and self.rng.random() < self.puts_aside:
+                    await self._put_aside(event, inbox)
+                elif event.request is None:
+                    await self._handle(event.position, event.cursor, store, run)
+                else:
+                    self.world.trace(self.name, f"handles {event.position} again, on request")
+                    run.returned.append((event.request, event.position))
+
+    async def _put_aside(self, event: InboxEvent, inbox: Inbox) -> None:
+        self.world.trace(self.name, f"puts {event.position} aside")
+        self.aside.add(event.position)
+        await inbox.put_aside("simulated")
 
     async def _handle(self, position: int, cursor: Cursor, store: CursorStore, run: Run) -> None:
-        if self.slow_s:
-            await asyncio.sleep(self.slow_s * self.rng.random())
         self._db.execute("INSERT INTO effects VALUES (?)", (position,))
         if self.keeps is Keeps.TRANSACTION:
             if self.slow_s:

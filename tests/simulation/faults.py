@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from api.expiry import expire_unseen
 from eventstore.draft import Draft, idempotency_key
 from eventstore.events import (
     Contact,
@@ -17,19 +18,27 @@ from eventstore.events import (
     Text,
     WebhookReceived,
 )
+from eventstore.log import LogUnavailable
+from projections.projector import ProjectionsBehind
 from tests.simulation.disk import Weather
 from tests.simulation.links import ClientEnd, Link
 from tests.simulation.plan import USERS
 from tests.simulation.process import Process
+from tests.simulation.server import Server
 from tests.simulation.watch import STALLED_S_MAX
 from tests.simulation.world import Away, World
 from transport.client_socket import LinkEnded
+from transport.connection import Connection
+from transport.hub import Refused
 from transport.patience import ATTEMPTS_MAX
 
 Fault = Callable[[World], Coroutine[Any, Any, None]]
 DAY_S = 86_400.0
 APPS_MAX = 5
 CALM_WEBHOOK_EVERY_S = 4.0
+REWIND_TRIES = 40
+AWAY_S = 1.0
+"""After which a device is closed; seven days, outside."""
 
 
 # --- the network -------------------------------------------------------------------------------
@@ -102,17 +111,18 @@ async def _client_dies(world: World) -> None:
 
 
 async def _newcomer(world: World) -> None:
-    """A device that was never here comes, and is at once started again."""
+    """A device that was never here comes, and is at once started again, or often."""
     if len(world.apps) >= APPS_MAX:
         return
     app = world.newcomer()
     app.start()
-    await asyncio.sleep(world.rng.random())
-    if app.process is not None:
-        world.trace(app.name, "is started again")
-        await asyncio.shield(world.spawn(app.die()))
-        if app.process is None:
-            app.start()
+    for within_s in world.rng.choice(((1.0,), (0.1, 0.1, 0.1, 0.1))):
+        await asyncio.sleep(world.rng.random() * within_s)
+        if app.process is not None:
+            world.trace(app.name, "is started again")
+            await asyncio.shield(world.spawn(app.die()))
+            if app.process is None:
+                app.start()
 
 
 async def _slow_app(world: World) -> None:
@@ -212,20 +222,35 @@ async def _sent_away(world: World, socket: ClientEnd) -> None:
 
 
 async def _rewind(world: World) -> None:
-    """As if no ack had come in time: the server sends again what is in flight.
+    """As if no ack had come in time: the server sends again what is in flight, at times twice.
 
     It does so by itself, too, but not before five seconds.
     """
+    times = world.rng.choice((1, 2))
+    for _ in range(REWIND_TRIES):
+        server, connection = world.server, _unacknowledged(world)
+        if server is not None and connection is not None:
+            session = connection.session
+            world.trace(connection.stream, "is sent again what it did not acknowledge")
+            session.rewind("simulated")
+            connection.scanned = session.last_sent.position
+            server.process.context.run(connection.drained)
+            times -= 1
+        if not times:
+            return
+        await asyncio.sleep(0.02)
+
+
+def _unacknowledged(world: World) -> Connection | None:
+    """A connection with something to send again; one more attempt than these, and it is parked."""
     server = world.server
-    if server is None or not server.ready or not server.hub.connections:
-        return
-    connection = world.rng.choice(sorted(server.hub.connections, key=lambda one: one.stream))
-    if not connection.session.in_flight[0] or connection.session.attempt >= ATTEMPTS_MAX - 1:
-        return  # there is nothing to send again; and with the next attempt events would be parked
-    world.trace(connection.stream, "is sent again what it did not acknowledge")
-    connection.session.rewind("simulated")
-    connection.scanned = connection.session.last_sent.position
-    server.process.context.run(connection.drained)
+    if server is None or not server.ready:
+        return None
+    for connection in sorted(server.hub.connections, key=lambda one: one.stream):
+        session = connection.session
+        if session.in_flight[0] >= 2 and session.attempt < ATTEMPTS_MAX - 1:
+            return connection
+    return None
 
 
 # --- the server --------------------------------------------------------------------------------
@@ -275,6 +300,35 @@ async def _clock_jumps(world: World) -> None:
     world.trace("clock", "jumps")
 
 
+# --- what an operator asks for -----------------------------------------------------------------
+
+
+async def _replay(world: World) -> None:
+    await world.ask_again(world.rng.choice(world.apps))
+
+
+async def _expire(world: World) -> None:
+    """A device is away, and closed for it, unless it comes back first."""
+    app = world.rng.choice(world.apps)
+    if app.process is None:
+        return
+    world.trace(app.name, "goes away")
+    await asyncio.shield(world.spawn(app.die()))
+    await asyncio.sleep(AWAY_S + world.rng.random() * 4)
+
+    async def close(server: Server) -> None:
+        closed = await expire_unseen(server.records, server.hub, age_s=AWAY_S, clock=world.clock)
+        world.trace("admin", f"closes {closed} devices that are away")
+
+    try:
+        await world.ask(close)
+    except (Away, LogUnavailable, ProjectionsBehind, Refused) as error:
+        world.trace("admin", f"cannot look at devices: {type(error).__name__}")
+    await asyncio.sleep(world.rng.random() * 2)
+    if app.process is None and not world.calm:
+        app.start()
+
+
 # --- who may see what --------------------------------------------------------------------------
 
 
@@ -297,7 +351,8 @@ FAULTS: Mapping[str, Fault] = {
     "server_stops": _server_stops, "disk_slow": _disk_slow, "disk_fails": _disk_fails,
     "disk_full": _disk_full, "clock_jumps": _clock_jumps, "membership": _membership,
     "ghost": _ghost, "rogue": _rogue, "rewind": _rewind,
-    "swallow": _swallow, "newcomer": _newcomer,
+    "swallow": _swallow, "newcomer": _newcomer, "replay": _replay,
+    "expire": _expire,
 }  # fmt: skip
 
 

@@ -6,22 +6,18 @@ Each function takes the world and the log as the file has it, and tells what is 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterator
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
-import orjson
-from attrs import frozen
-
-from eventstore.codec import EVENT_TYPES, decode_recorded
-from eventstore.events import RecordedEvent
+from eventstore.codec import decode_recorded
 from eventstore.verify import verify
 from projections.ledger import LEDGER
 from tests.simulation.apps import App, Keeps
+from tests.simulation.history import History
 from tests.simulation.plan import FOR_EVER
-from tests.simulation.watch import Sighted
+from tests.simulation.settled import settled
 from tests.simulation.world import World
 
 HONEST_ENDS = frozenset({"reset", "nobody answers", "connection refused", "closed", "gone", "died"})
@@ -35,74 +31,11 @@ SERVERS_WORDS = (
 )  # fmt: skip
 
 
-@frozen
-class Row:
-    """One event as stored."""
-
-    position: int
-    recorded_at: int
-    stream: str
-    type: str
-    data: Mapping[str, Any]
-    hash: bytes
-
-    @property
-    def recorded(self) -> RecordedEvent:
-        """As the projections see it."""
-        version, data = EVENT_TYPES[self.type].version, orjson.dumps(self.data)
-        envelope = (self.position, self.recorded_at, self.stream, None, self.type, version)
-        return RecordedEvent(*envelope, data, None, None, self.hash)
-
-    @property
-    def inbox(self) -> str | None:
-        """The inbox whose members see it, None for what nobody is sent."""
-        visible = self.stream.startswith("inbox:") and not self.type.startswith("webhook.")
-        return self.stream.removeprefix("inbox:") if visible else None
-
-
-@frozen
-class Range:
-    """What a device is done with, by one record: ``count`` events in (after, until]."""
-
-    at: int
-    session: str
-    after: int
-    until: int
-    count: int
-
-    @classmethod
-    def of(cls, row: Row) -> Range:
-        """Of a ``delivery.acknowledged`` or a ``queue.trimmed``."""
-        after, until, count = (int(str(row.data[name])) for name in ("after", "until", "count"))
-        return cls(row.position, str(row.data["session"]), after, until, count)
-
-
-@frozen
-class History:
-    """The whole log, and its keys."""
-
-    rows: Sequence[Row]
-    keys: Mapping[bytes, int]
-
-    @classmethod
-    def read(cls, file: Path, connect: Callable[..., sqlite3.Connection]) -> History:
-        """From a file that nobody has open."""
-        with closing(connect(file)) as db:
-            rows = db.execute(
-                "SELECT position, recorded_at, stream, type, data, hash FROM events ORDER BY 1"
-            )
-            events = [
-                Row(position, recorded_at, stream, type_, orjson.loads(data), hash_)
-                for position, recorded_at, stream, type_, data, hash_ in rows
-            ]
-            return cls(events, dict(db.execute("SELECT digest, position FROM keys")))
-
-
 def broken(world: World, log: History, boot: str) -> Iterator[str]:
     """Everything that is not as it must be; ``boot`` is the server that was never crashed."""
     yield from _log_is_whole(log)
     yield from _acknowledged_is_there(world, log)
-    yield from _settled_once(world, log, boot)
+    yield from settled(world, log, boot)
     yield from _skips_are_just(world, log)
     yield from _ledger_balances(world, log)
     for app in world.apps:
@@ -139,96 +72,28 @@ def _acknowledged_is_there(world: World, log: History) -> Iterator[str]:
             yield f"acknowledged at {receipt.position}, and lost"
 
 
-def _settled_once(world: World, log: History, boot: str) -> Iterator[str]:
-    """Ranges of a device join, over all its sessions; each names what was so, and counts it once.
-
-    All that sessions of the last ``boot`` were told is recorded; a crash may take the last ranges.
-    """
-    upto: dict[str, int] = {}
-    starts: dict[str, int] = {}
-    recorded: dict[str, int] = {}
-    granted = _granted(log)
-    by_ack: set[str] = set()
-    for row in log.rows:
-        if row.type == "delivery.parked":
-            yield f"an event is parked at {row.position}, and everybody here handles what they get"
-        elif row.type == "client.connected":
-            id_, start = str(row.data["session"]), int(str(row.data["position"]))
-            starts[id_], recorded[id_] = start, upto.setdefault(row.stream, start)
-        elif row.type in ("delivery.acknowledged", "queue.trimmed"):
-            range_ = Range.of(row)
-            if range_.session not in starts:
-                yield f"a range of a session that never was, at {row.position}"
-                continue
-            if range_.after != recorded[range_.session]:
-                before = recorded[range_.session]
-                yield f"the range at {row.position} begins at {range_.after}, not at {before}"
-            upto[row.stream] = recorded[range_.session] = range_.until
-            if row.type == "delivery.acknowledged" and range_.until > starts[range_.session]:
-                by_ack.add(range_.session)
-                yield from _acknowledged_range(range_, world.watch.sessions.get(range_.session))
-            else:
-                visible = _visible(log, range_.after, range_.until, granted[range_.session])
-                told = _told(world, row, range_, starts[range_.session])
-                if (range_.until, range_.count) != (told, visible):
-                    yield f"the range at {row.position} is {range_}, not {visible} up to {told}"
-    for session in world.watch.sessions.values():
-        if session.boot != boot or session.who.startswith("rogue"):
-            continue
-        furthest = max((p for p in session.sent if p <= session.acked), default=session.start)
-        found = recorded.get(session.id)
-        if found is None or found < furthest or (found != furthest and session.id in by_ack):
-            yield f"{session.who} acknowledged {furthest}, and {found} was recorded"
-
-
-def _acknowledged_range(range_: Range, session: Sighted | None) -> Iterator[str]:
-    """What a session was told by acks."""
-    if session is None:  # its welcome never reached the socket
-        yield f"the range at {range_.at} is of a session that nobody was welcomed to"
-        return
-    sent = [position for position in session.sent if range_.after < position <= range_.until]
-    if range_.until not in session.sent:
-        yield f"the range at {range_.at} ends at {range_.until}, which was never sent"
-    elif range_.until > session.acked:
-        yield f"the range at {range_.at} ends at {range_.until}, which was not acknowledged"
-    elif len(sent) != range_.count:
-        yield f"the range at {range_.at} counts {range_.count}, and {len(sent)} were sent"
-
-
-def _told(world: World, row: Row, range_: Range, start: int) -> int:
-    """Up to where a hello, or what was said after it, settles: a cursor, a reset or a skip."""
-    if row.type == "queue.trimmed" and row.data["reason"] != "reset":
-        session = world.watch.sessions.get(range_.session)
-        return session.skipped.until if session and session.skipped else range_.until
-    return start
-
-
-def _granted(log: History) -> dict[str, frozenset[str]]:
-    """The inboxes that each session was given."""
-    return {
-        str(row.data["session"]): frozenset(row.data["inboxes"])
-        for row in log.rows
-        if row.type == "client.connected"
-    }
-
-
-def _visible(log: History, after: int, until: int, inboxes: frozenset[str]) -> int:
-    return sum(row.inbox in inboxes for row in log.rows[after:until])
-
-
 def _skips_are_just(world: World, log: History) -> Iterator[str]:
     """A client is told of as many as there are, and of none that has room in its queue."""
-    limits, granted = world.plan.hub.queue, _granted(log)
+    limits, granted = world.plan.hub.queue, log.granted
+    expiring = limits.age_s != FOR_EVER.age_s or "expire" in world.plan.faults
     for session in world.watch.sessions.values():
         if (skip := session.skipped) is None or session.id not in granted:
             continue
-        there = _visible(log, skip.after, skip.until, granted[session.id])
+        there = len(log.visible(skip.after, skip.until, granted[session.id]))
         if skip.count != there:
             yield f"{session.who} is told of {skip.count} skipped, and there are {there}: {skip}"
         if skip.reason == "queue_limit" and session.pending < limits.events_max:
             yield f"{session.who} is left {session.pending}, and yet {skip}"
-        if skip.reason == "expired" and limits.age_s == FOR_EVER.age_s:
+        if skip.reason == "expired" and not expiring:
             yield f"{session.who} is told that something is too old: {skip}"
+
+
+@cache
+def _book() -> sqlite3.Connection:
+    """An empty ledger for all seeds of this process: making one costs as much as filling it."""
+    db = sqlite3.connect(":memory:", isolation_level=None)
+    db.executescript(LEDGER.schema)
+    return db
 
 
 def _ledger_balances(world: World, log: History) -> Iterator[str]:
@@ -236,12 +101,13 @@ def _ledger_balances(world: World, log: History) -> Iterator[str]:
 
     By the projection's own steps, without its store: the projector is seen to by the digests.
     """
-    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
-        db.executescript(LEDGER.schema)
+    db = _book()
+    db.execute("BEGIN")
+    try:
         for row in log.rows:
-            recorded = row.recorded
             if row.type not in LEDGER.types:
                 continue
+            recorded = row.recorded
             if (statement := LEDGER.evolve(recorded, decode_recorded(recorded))) is None:
                 continue
             for sql, values in LEDGER.inserts([statement]):
@@ -252,6 +118,8 @@ def _ledger_balances(world: World, log: History) -> Iterator[str]:
         waiting = db.execute("SELECT user, device FROM ledger_account WHERE outstanding > 0")
         for name in sorted({"/".join(who) for who in waiting} & {app.name for app in world.apps}):
             yield f"the ledger says that something waits for {name}"
+    finally:
+        db.execute("ROLLBACK")
 
 
 # --- the applications --------------------------------------------------------------------------
@@ -261,7 +129,7 @@ def _application(world: World, app: App, log: History) -> Iterator[str]:
     yield from app.surprises
     yield from _ends(app)
     yield from _order(app)
-    missing = owed(world, app, log) - app.handled
+    missing = owed(world, app, log) - app.handled - app.aside
     if missing:
         yield f"never saw {sorted(missing)[:10]}"
 
@@ -274,6 +142,8 @@ def _ends(app: App) -> Iterator[str]:
 
 def _order(app: App) -> Iterator[str]:
     for run in app.runs:
+        if len(set(run.returned)) != len(run.returned):
+            yield f"was given the same again twice in one run: {run.returned}"
         if any(a >= b for a, b in pairwise(run.handled)):
             yield "events out of order, or twice in one run"
         if run.cursor is not None and run.handled and run.handled[0] <= run.cursor.position:

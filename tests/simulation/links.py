@@ -12,10 +12,12 @@ import asyncio
 import json
 from collections import deque
 from collections.abc import Callable, Iterator
+from functools import partial
 from random import Random
 from typing import Any
 
 from tests.simulation.process import Process
+from transport.arrivals import Arrivals
 from transport.client_socket import LinkEnded
 from transport.direct import DIRECT, DirectChannel
 from transport.frames import FRAME_BYTES_MAX, CloseCode
@@ -269,9 +271,9 @@ class ServerEnd(asyncio.Transport):
 
     # --- ASGI ----------------------------------------------------------------------------------
 
-    async def serve(self, endpoint: Any, *, direct: bool) -> None:
-        """Call the endpoint, as a server does for one connection."""
-        extensions = {DIRECT: self._take_over} if direct else {}
+    async def serve(self, endpoint: Any, arrivals: Arrivals | None) -> None:
+        """Call the endpoint, as a server does for one connection; ours has ``arrivals``."""
+        extensions = {} if arrivals is None else {DIRECT: partial(self._take_over, arrivals)}
         scope = {
             "type": "websocket", "headers": [], "subprotocols": ["malote.v1"],
             "client": ("10.0.0.1", 1), "extensions": extensions,
@@ -281,11 +283,11 @@ class ServerEnd(asyncio.Transport):
             self.lose()
             self._link.down.put((CLOSE, (1006).to_bytes(2, "big") + b"gone"))
 
-    def _take_over(self) -> DirectChannel | None:
+    def _take_over(self, arrivals: Arrivals) -> DirectChannel | None:
         if self.ended:
             return None
         splitter = FrameSplitter(FRAME_BYTES_MAX)
-        self._channel = DirectChannel(self, set(), self._link.loop, splitter)
+        self._channel = DirectChannel(self, set(), self._link.loop, splitter, arrivals)
         early, self._messages = self._messages, deque()
         for message in early:  # what came before the hub was ready for it
             self._link.loop.call_soon(self._pass_on, TEXT, message["text"].encode())

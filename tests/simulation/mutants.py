@@ -8,6 +8,7 @@ from __future__ import annotations
 import __future__
 
 import inspect
+import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -32,6 +33,7 @@ import transport.hub
 import transport.intake
 import transport.opening
 import transport.recorder
+import transport.replayer
 import transport.session
 from tests.simulation.run import simulate
 
@@ -191,6 +193,14 @@ MUTANTS = (
         "await log.newest_visible(limits.events_max, inboxes)",
     ),
     Mutant(
+        "what was asked for while away is forgotten", transport.replayer.Replayer, "opened",
+        "if wanted:", "if False:",
+    ),
+    Mutant(
+        "a closed device is sent it all the same", transport.hub, "prepare_opening",
+        "0 if standing is None else standing.closed_until", "0",
+    ),
+    Mutant(
         "a device is asked for too early", transport.hub.Hub, "prepare",
         "self._begun.get(device, 0) == count", "True",
     ),
@@ -240,29 +250,44 @@ def planted(mutant: Mutant) -> Iterator[None]:
         yield
 
 
-def hunt(mutant: Mutant) -> tuple[int | None, str]:
-    """How many seeds it took, and what was wrong; None if the mutant survives."""
+@frozen
+class Catch:
+    """The seed at which a mutant was seen, None for one that survives; and what was wrong."""
+
+    seed: int | None
+    wrong: str
+    seconds: float
+
+
+def hunt(mutant: Mutant) -> Catch:
+    """Live through seeds until something is wrong."""
+    started = time.monotonic()
     with planted(mutant):
         for seed in range(1, SEEDS_MAX + 1):
             if wrong := simulate(seed).wrong:
-                return seed, wrong[0]
-    return None, ""
+                return Catch(seed, wrong[0], time.monotonic() - started)
+    return Catch(None, "", time.monotonic() - started)
 
 
-def _hunt(number: int) -> tuple[int | None, str]:
+def _hunt(number: int) -> Catch:
     return hunt(MUTANTS[number])
 
 
 def main(names: Sequence[str]) -> int:
-    """The table; 1 if a mutant survives."""
-    chosen = [mutant for mutant in MUTANTS if not names or mutant.name in names]
+    """The table, in Markdown; 1 if a mutant survives."""
+    chosen = [number for number, each in enumerate(MUTANTS) if not names or each.name in names]
     started, survivors = time.monotonic(), 0
-    with ProcessPoolExecutor(2) as pool:
-        numbers = [MUTANTS.index(mutant) for mutant in chosen]
-        for mutant, (seeds, wrong) in zip(chosen, pool.map(_hunt, numbers), strict=True):
-            survivors += seeds is None
-            print(f"{mutant.name:<38} {seeds or 'SURVIVES':>8}  {wrong[:90]}", flush=True)
-    print(f"{len(chosen) - survivors} of {len(chosen)} in {time.monotonic() - started:.0f} s")
+    print("| mutant | seed | what was wrong | seconds |\n|---|--:|---|--:|")
+    with ProcessPoolExecutor(int(os.environ.get("W") or os.cpu_count())) as pool:
+        for number, catch in zip(chosen, pool.map(_hunt, chosen), strict=True):
+            survivors += catch.seed is None
+            wrong = catch.wrong.replace("|", "\\|")[:110]
+            seed = catch.seed or "survives"
+            print(
+                f"| {MUTANTS[number].name} | {seed} | {wrong} | {catch.seconds:.0f} |", flush=True
+            )
+    took_s = time.monotonic() - started
+    print(f"\n{len(chosen) - survivors} of {len(chosen)} caught in {took_s:.0f} s")
     return 1 if survivors else 0
 
 

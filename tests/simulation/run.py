@@ -15,7 +15,7 @@ from attrs import frozen
 from tests.simulation import doubles, invariants
 from tests.simulation.disk import folder_in_memory
 from tests.simulation.faults import go_wrong, write_messages
-from tests.simulation.invariants import History
+from tests.simulation.history import History
 from tests.simulation.loop import Stuck, VirtualLoop
 from tests.simulation.plan import draw
 from tests.simulation.process import make_task
@@ -24,10 +24,14 @@ from tests.simulation.world import World, _connect
 from transport.client_session import State
 
 CAUGHT_UP_WITHIN_S = 35.0
+LOOKED_EVERY_S = 5.0
 DELIVERED_WITHIN_S = 4.0
 LATE_S = 4.0
 """The worst network here takes 0.6 s there and back, and twelve messages may be three windows."""
-CALM_AFTERWARDS_S = 30.0
+SETTLES_WITHIN_S = 10.0
+"""What was asked before the calm has come about by then: rights, the ends of what was cut."""
+CALM_AFTERWARDS_S, LONG_CALM_S = 8.0, 55.0
+"""How long it stays calm after all have caught up; the long one is 2.5 heartbeats (G11)."""
 LIVES_S_MAX = 600.0
 VERIFIED_EVERY = 20
 
@@ -45,7 +49,7 @@ class Outcome:
 def simulate(seed: int) -> Outcome:
     """Live through one seed."""
     rng = Random(seed)
-    plan = draw(rng)
+    plan = draw(seed, rng)
     loop = VirtualLoop(Random(rng.random()) if plan.permuted else None)
     loop.set_task_factory(make_task)
     with folder_in_memory() as folder, _quiet(), _no_collection():
@@ -91,11 +95,17 @@ async def _calm(world: World) -> None:
     world.trace("world", "is calm")
     while world.server is None or not world.server.ready:  # noqa: ASYNC110 - costs nothing here
         await asyncio.sleep(0.1)
-    await asyncio.sleep(CAUGHT_UP_WITHIN_S)
+    since = world.loop.time()
+    for app in world.apps:
+        if app.aside:
+            world.spawn(world.ask_again(app))
+    await asyncio.sleep(SETTLES_WITHIN_S)
+    while _behind(world) and world.loop.time() < since + CAUGHT_UP_WITHIN_S:  # noqa: ASYNC110
+        await asyncio.sleep(LOOKED_EVERY_S)
     _all_caught_up(world)
     since = world.loop.time()
     links = [app.links for app in world.apps]
-    await asyncio.sleep(CALM_AFTERWARDS_S)
+    await asyncio.sleep(LONG_CALM_S if world.plan.thorough else CALM_AFTERWARDS_S)
     for app, before in zip(world.apps, links, strict=True):
         if app.links != before and world.rights.of(app.user):
             world.fail(f"{app.name} reconnected in the calm")
@@ -116,25 +126,33 @@ def _nobody_waits(world: World) -> None:
     """Webhooks are taken, and dead connections are gone (G11: within 2.5 heartbeats)."""
     assert world.server is not None
     for since in world.asking.values():
-        if since < world.loop.time() - CALM_AFTERWARDS_S / 2:
+        if since < world.loop.time() - CALM_AFTERWARDS_S:
             world.fail(f"what was asked at {since:.1f} is not answered")
     living = {f"client:{app.name}" for app in world.apps}
     for connection in world.server.hub.connections:
-        if connection.stream not in living:
+        if world.plan.thorough and connection.stream not in living:
             world.fail(f"{connection.stream} is gone, and still connected")
 
 
 def _all_caught_up(world: World) -> None:
+    for what in _behind(world):
+        world.fail(what)
+
+
+def _behind(world: World) -> list[str]:
+    """Who is not where they should be: live, with all that was committed some seconds ago."""
     assert world.server is not None
     log = History.read(world.server.folder / "log.db", _connect)
     old = world.loop.time() - DELIVERED_WITHIN_S
     head = max((p for p, at in world.committed_at.items() if at <= old), default=0)
+    found = []
     for app in world.apps:
-        missing = invariants.owed(world, app, log, until=head) - app.handled
+        missing = invariants.owed(world, app, log, until=head) - app.handled - app.aside
         if missing:
-            world.fail(f"{app.name} is not caught up: {sorted(missing)[:10]}")
+            found.append(f"{app.name} is not caught up: {sorted(missing)[:10]}")
         if app.state is not State.LIVE and _may_enter(world, app.user):
-            world.fail(f"{app.name} is {app.state.value} in the calm")
+            found.append(f"{app.name} is {app.state.value} in the calm")
+    return found
 
 
 def _may_enter(world: World, user: str) -> bool:
@@ -150,9 +168,11 @@ async def _the_end(world: World, seed: int) -> None:
     await asyncio.sleep(2.0)  # the sessions' last records
     await world.end_tasks()
     projector = server.projector
-    live, rebuilt = await server.process.spawn(_digests(server))
-    if live != rebuilt:
-        world.fail(f"rebuilt projections differ: {live} {rebuilt}")
+    await server.process.spawn(projector.wait_for(server.log.head.position))
+    if world.plan.thorough:
+        live, rebuilt = await server.process.spawn(_digests(server))
+        if live != rebuilt:
+            world.fail(f"rebuilt projections differ: {live} {rebuilt}")
     if projector.trouble is not None:
         world.fail(f"the projections do not get on: {projector.trouble!r}")
     await server.process.kill()
@@ -165,7 +185,6 @@ async def _the_end(world: World, seed: int) -> None:
 
 
 async def _digests(server: Server) -> tuple[dict[str, str], dict[str, str]]:
-    await server.projector.wait_for(server.log.head.position)
     return await server.projector.digests(), await server.projector.rebuild()
 
 

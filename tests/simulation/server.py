@@ -16,7 +16,7 @@ from typing import Any
 from attrs import define, field
 
 from api.auth import Gate
-from api.house import PROJECTIONS_FILE, standing_of
+from api.house import PROJECTIONS_FILE, Records, announce_replays, standing_of
 from eventstore.draft import Draft
 from eventstore.events import RecordedEvent, ServerStarted, ServerStopped
 from eventstore.limits import Limits as LogLimits
@@ -25,6 +25,7 @@ from projections.access import Access
 from projections.projection import Projection
 from projections.projector import Projector
 from tests.simulation.process import Process
+from transport.arrivals import Arrivals
 from transport.hub import Hub
 from transport.hub import Limits as HubLimits
 from transport.websocket import WebSocketEndpoint, websocket_endpoint
@@ -54,8 +55,10 @@ class Server:
     granted: Callable[[Access, int], None]
     crashed: Callable[[str, BaseException], None]
     ready: bool = False
+    arrivals: Arrivals = field(factory=Arrivals)
     log: EventLog = field(init=False)
     projector: Projector = field(init=False)
+    records: Records = field(init=False)
     hub: Hub = field(init=False)
     endpoint: WebSocketEndpoint = field(init=False)
 
@@ -66,6 +69,7 @@ class Server:
         self.projector = projector = await Projector.open(
             self.folder / PROJECTIONS_FILE, self.log, projections=self.projections
         )
+        self.records = Records(self.log, projector, None, None)  # type: ignore[arg-type]  # no keys
         gate = Gate(Tokens(), lambda: projector.access, clock=self.clock)  # type: ignore[arg-type]
         self.hub = Hub(
             self.log, boot=self.boot, limits=self.hub_limits, clock=self.clock,
@@ -74,13 +78,14 @@ class Server:
         self.endpoint = websocket_endpoint(
             self.hub,
             admit=gate.admit,
-            ack_floor=partial(standing_of, self),  # type: ignore[arg-type]
+            ack_floor=partial(standing_of, self.records),
         )
 
         def committed(events: Sequence[RecordedEvent]) -> None:
             self.committed(events)
             projector.wake()
             self.hub.committed(events)
+            announce_replays(self.hub, events)
 
         def access_changed(access: Access) -> None:
             self.granted(access, self.log.head.position)

@@ -1,6 +1,6 @@
 """Many seeds of the simulated world: nothing promised is broken, and a seed is one history.
 
-``MALOTE_SEEDS=3000 pytest tests/simulation`` runs so many. A seed that failed once is kept in
+``MALOTE_SEEDS=10000 pytest tests/simulation`` runs so many. A seed that failed once is kept in
 seeds.txt, with what it found, and runs first. One seed again, with its trace:
 ``python -m tests.simulation SEED``.
 """
@@ -20,8 +20,8 @@ from tests.simulation.mutants import MUTANTS, Mutant, planted
 from tests.simulation.run import Outcome, simulate
 
 ROOT = Path(__file__).parents[2]
-SEEDS = int(os.environ.get("MALOTE_SEEDS", "300"))
-IN_A_TEST = 50
+SEEDS = int(os.environ.get("MALOTE_SEEDS", "2000"))
+IN_A_TEST = 25
 KEPT = [
     int(line.split()[0])
     for line in (Path(__file__).parent / "seeds.txt").read_text().splitlines()

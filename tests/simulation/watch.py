@@ -111,6 +111,9 @@ class Watch:
         if text.startswith(b'{"type":"events"'):
             self._events(link, text)
             return
+        if text.startswith(b'{"type":"replayed"'):
+            self._trace(link.who, f"link {link.number}: is given {self._seen(link, text)} again")
+            return
         frame = json.loads(text)
         if frame["type"] == "welcome":
             self._welcome(link, frame)
@@ -145,6 +148,18 @@ class Watch:
 
     def _events(self, link: Link, text: bytes) -> None:
         session = self._by_link[link]
+        found = self._seen(link, text)
+        for position in found:
+            session.sent[position] = None
+            if position > session.acked and position not in session.parked:
+                session.in_flight.add(position)
+        self._trace(link.who, f"link {link.number}: is sent {found}")
+        if len(session.in_flight) > session.window:
+            self._wrong(f"{link.who} has {len(session.in_flight)} in flight, not {session.window}")
+
+    def _seen(self, link: Link, text: bytes) -> list[int]:
+        """The positions of the events in a frame, which its user may see."""
+        session = self._by_link[link]
         found = [(int(position), inbox.decode()) for position, inbox in _EVENT.findall(text)]
         # Under plain ASGI we see a frame when it leaves the application's queue, not when it was
         # sent into it; behind a peer that stalls that is later.
@@ -153,12 +168,7 @@ class Watch:
         for position, inbox in found:
             if inbox not in allowed:
                 self._wrong(f"{link.who} is sent {position} of {inbox}, which it may not see")
-            session.sent[position] = None
-            if position > session.acked and position not in session.parked:
-                session.in_flight.add(position)
-        self._trace(link.who, f"link {link.number}: is sent {[p for p, _ in found]}")
-        if len(session.in_flight) > session.window:
-            self._wrong(f"{link.who} has {len(session.in_flight)} in flight, not {session.window}")
+        return [position for position, _ in found]
 
     def server_got(self, link: Link, text: bytes) -> None:
         """A frame is about to be handed to the server."""
@@ -172,3 +182,5 @@ class Watch:
             self._trace(link.who, f"link {link.number}: acks {session.acked}")
         elif frame["type"] == "nack":
             session.parked.add(frame["position"])
+            session.in_flight.discard(frame["position"])
+            self._trace(link.who, f"link {link.number}: puts {frame['position']} aside")

@@ -10,21 +10,22 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sqlite3
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextvars import copy_context
 from itertools import count
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, TypeVar, cast
 
+from api.parked import NoSuchDevice, request_replay
 from eventstore.codec import decode_recorded
 from eventstore.draft import Draft, Receipt
 from eventstore.events import InboxCreated, MemberAdded, MemberRemoved, RecordedEvent, TokenIssued
 from eventstore.log import LogHalted, LogUnavailable
 from projections import PROJECTIONS
 from projections.access import ACCESS, Access
+from projections.connections import CONNECTIONS
 from projections.deliveries import DELIVERIES
-from projections.ledger import LEDGER
 from projections.projector import ProjectionsBehind
 from tests.simulation.apps import App, Keeps
 from tests.simulation.disk import Disk, Weather
@@ -43,6 +44,7 @@ REQUEST_TIMEOUT_S = 5.0
 RESTARTS_WITHIN_S = 4.0
 HIGH_WATER_BYTES = 2_000
 _connect = sqlite3.connect
+T = TypeVar("T")
 
 
 class Away(Exception):
@@ -86,7 +88,8 @@ class World:
     def _app(self, user: str, device: str) -> App:
         rng = Random(self.rng.random())
         window = Window(rng.choice((4, 10, 100)), rng.choice((3_000, 256 * 1024)))
-        return App(self, user, device, rng.choice(tuple(Keeps)), window, rng)
+        keeps, puts_aside = rng.choice(tuple(Keeps)), self.plan.puts_aside
+        return App(self, user, device, keeps, window, rng, puts_aside=puts_aside)
 
     def newcomer(self) -> App:
         """One more device."""
@@ -209,7 +212,7 @@ class World:
 
     def _make_server(self) -> Server:
         process = self.new_process(f"boot{self._generation}")
-        projections = PROJECTIONS if self.plan.projections_all else (DELIVERIES, LEDGER, ACCESS)
+        projections = PROJECTIONS if self.plan.thorough else (DELIVERIES, ACCESS, CONNECTIONS)
         return Server(
             process, self._folder / str(self._generation), process.name, Random(self.rng.random()),
             self.clock, self.plan.log, self.plan.hub, projections,
@@ -347,6 +350,25 @@ class World:
             if (first.position, first.hash) != (receipt.position, receipt.hash):
                 self.fail(f"one key, two receipts: {first.position} and {receipt.position}")
 
+    async def ask(self, question: Callable[[Server], Coroutine[Any, Any, T]]) -> T:
+        """Something of the server itself, in its process. Raises Away, and what comes of it."""
+        server = self.server
+        if server is None or not server.ready:
+            raise Away("no server")
+        return cast(T, await self._in(server.process, question(server)))
+
+    async def ask_again(self, app: App) -> None:
+        """An operator has all that a device put aside delivered again."""
+
+        async def request(server: Server) -> None:
+            answer = await request_replay(server.records, (app.user, app.device), None, by="admin")
+            self.trace("admin", f"has {app.name} given {answer['positions']} again")
+
+        try:
+            await self.ask(request)
+        except (Away, NoSuchDevice, LogUnavailable, ProjectionsBehind) as error:
+            self.trace("admin", f"cannot ask for {app.name}: {type(error).__name__}")
+
     async def insist(self, drafts: Sequence[Draft]) -> list[Receipt]:
         """Repeat until the answer is yes."""
         number = next(self._numbers)
@@ -390,7 +412,8 @@ class World:
         )  # fmt: skip
         self._links_made += 1
         self.links.append(link)
-        serving = link.server.serve(server.endpoint, direct=self.rng.random() < 0.7)
+        ours = self.rng.random() < 0.7
+        serving = link.server.serve(server.endpoint, server.arrivals if ours else None)
         server.process.spawn(self._serve(serving))
         try:
             async with asyncio.timeout(OPEN_TIMEOUT_S):
@@ -423,6 +446,6 @@ class World:
             else:
                 link.heal()
         for app in self.apps:
-            app.slow_s = 0.0
+            app.slow_s = app.puts_aside = 0.0
             if app.process is None:
                 app.start()
