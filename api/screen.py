@@ -14,7 +14,6 @@ from attrs import frozen
 
 from api.house import Records
 from api.trace import events_at
-from eventstore.codec import decode_recorded
 from eventstore.cursor import Cursor
 from eventstore.events import (
     ClientConnected,
@@ -31,7 +30,7 @@ from projections.deliveries import Device, within
 from projections.messages import Message, list_messages
 from projections.pointers import DeviceAt, devices_at, list_pointers_of
 from projections.projection import Microseconds
-from projections.trace import DeviceTrace, Outcome, trace_devices
+from projections.trace import DeviceTrace, Outcome, said_in, trace_devices
 
 OUTSTANDING_MAX = 1_000
 LISTED_MAX = 100
@@ -205,7 +204,7 @@ async def _device(
 
 def _said(events: Mapping[int, RecordedEvent], position: int | None) -> Event | None:
     recorded = None if position is None else events.get(position)
-    return None if recorded is None else decode_recorded(recorded)
+    return None if recorded is None else said_in(recorded)
 
 
 def _start(events: Mapping[int, RecordedEvent], began: int | None) -> int:

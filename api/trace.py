@@ -14,7 +14,6 @@ import orjson
 from attrs import frozen
 
 from api.house import Records
-from eventstore.codec import decode_recorded
 from eventstore.cursor import Cursor
 from eventstore.events import (
     ContactAliased,
@@ -32,7 +31,7 @@ from eventstore.log import EventLog
 from projections.deliveries import Device
 from projections.pointers import list_later, list_pointers
 from projections.projection import Microseconds
-from projections.trace import DeviceTrace, trace_devices
+from projections.trace import DeviceTrace, said_in, trace_devices
 
 BESIDE_MAX = 500
 LATER_MAX = 500
@@ -189,7 +188,7 @@ async def events_at(log: EventLog, positions: Iterable[int]) -> list[RecordedEve
 
 
 def _message_id(traced: RecordedEvent) -> str | None:
-    event = decode_recorded(traced)
+    event = said_in(traced)
     return event.message_id if isinstance(event, MessageReceived) else None
 
 
@@ -211,7 +210,7 @@ def _event(event: RecordedEvent) -> EventTrace:
 
 def _webhook(row: HistoryRow) -> WebhookTrace:
     event = row.event
-    said = decode_recorded(event)
+    said = said_in(event)
     raw = said if isinstance(said, WebhookReceived) else None
     return WebhookTrace(
         event.position,

@@ -100,6 +100,17 @@ class DeviceTrace:
     steps: list[Step]
 
 
+def said_in(recorded: RecordedEvent) -> Event | None:
+    """What an event says; None where it was erased, is damaged, or of a newer release.
+
+    An auditor is shown what there is of it all the same, and the fold counts the unreadable.
+    """
+    try:
+        return decode_recorded(recorded)
+    except Exception:
+        return None
+
+
 def trace_devices(traced: RecordedEvent, history: Iterable[RecordedEvent]) -> list[DeviceTrace]:
     """What became of an event that members see, for each device that it was addressed to.
 
@@ -278,10 +289,7 @@ class _Ways:
 
     def take(self, recorded: RecordedEvent) -> None:
         """The next event of the history."""
-        try:
-            event = decode_recorded(recorded)
-        except Exception:  # damaged, or of a newer release: whoever folds the log counts those
-            return
+        event = said_in(recorded)
         if (whose := device_of(recorded.stream)) is not None:
             self._of_device(recorded, event, whose)
         elif recorded.stream == "system":

@@ -239,6 +239,16 @@ def test_what_a_user_lost_before_it_was_delivered_is_withdrawn() -> None:
     assert [step.step for step in again.steps] == ["addressed", "withdrawn", "addressed"]
 
 
+def test_what_cannot_be_read_is_passed_over() -> None:
+    """Damaged, or of a newer release: the rest is told."""
+    server = served()
+    at = server.head - 1
+    server.log.add_raw("client:ann/phone", "delivery.acknowledged", 1, b"damaged")
+    server.log.add_raw("client:ann/phone", "delivery.acknowledged", 99, b"{}")
+    server.log.add_raw("client:ann/phone", "delivery.beamed", 1, b"{}")
+    assert [way.outcome for way in by_walk(server.log.events, at)] == ["outstanding"]
+
+
 def test_devices_come_a_page_at_a_time_and_each_kind_is_bounded() -> None:
     """However often a device came back, so many of its sessions are looked at."""
     server = served()
