@@ -2,7 +2,8 @@
 
 A session is open from ``client.connected`` until ``client.disconnected``, or until a server with
 another boot id took the log: a process that was killed recorded no disconnects, and nobody is
-online for ever.
+online for ever. Times rise with positions, so who was online then is in the same rows; how well,
+in those of their heartbeats.
 """
 # ruff: noqa: S608 - SQL is put together from constants of these files; values are always bound
 
@@ -48,7 +49,11 @@ CREATE TABLE connections (
     PRIMARY KEY (session, user, device)
 ) WITHOUT ROWID;
 CREATE INDEX connections_newest ON connections (position);
-CREATE INDEX connections_closed ON connections (closed_at);
+CREATE INDEX connections_closed ON connections (closed_at, opened_at, user, device);
+CREATE TABLE connections_beat (
+    opened INTEGER NOT NULL, -- the connection's position
+    at INTEGER NOT NULL, rtt_us INTEGER, missed INTEGER NOT NULL, PRIMARY KEY (opened, at)
+) WITHOUT ROWID;
 """
 
 
@@ -63,9 +68,14 @@ _STEPS = {
     ON CONFLICT DO NOTHING;""",
     "disconnected": f"{_CLOSE} {_OPEN_SESSION};",
     "answered": f"""
+    INSERT INTO connections_beat SELECT position, new.recorded_at, new.rtt_us, 0
+    FROM connections {_OPEN_SESSION};
     UPDATE connections SET heard_at = new.recorded_at, rtt_us = new.rtt_us, missed = 0
     {_OPEN_SESSION};""",
-    "missed": f"UPDATE connections SET missed = new.missed {_OPEN_SESSION};",
+    "missed": f"""
+    INSERT INTO connections_beat SELECT position, new.recorded_at, NULL, new.missed
+    FROM connections {_OPEN_SESSION};
+    UPDATE connections SET missed = new.missed {_OPEN_SESSION};""",
     "started": f"{_CLOSE} WHERE closed_at IS NULL AND boot <> new.boot;",
     "stopped": f"{_CLOSE} WHERE closed_at IS NULL AND boot = new.boot;",
 }
@@ -170,6 +180,17 @@ class Presence:
 
 _READS = ("connections",)
 
+_BEAT = "FROM connections_beat WHERE opened = position AND at <= :as_of_us"
+_PAST = f"""
+SELECT session, user, device, boot, address, outcome, position, opened_at,
+    ifnull((SELECT at {_BEAT} AND rtt_us IS NOT NULL ORDER BY at DESC LIMIT 1), opened_at),
+    (SELECT rtt_us {_BEAT} AND rtt_us IS NOT NULL ORDER BY at DESC LIMIT 1),
+    ifnull((SELECT missed {_BEAT} ORDER BY at DESC LIMIT 1), 0),
+    iif(closed_at <= :as_of_us, closed_at, NULL), iif(closed_at <= :as_of_us, code, NULL),
+    iif(closed_at <= :as_of_us, reason, NULL)
+FROM connections
+WHERE position <= :as_of"""
+
 
 def list_connections(
     *, limit: int = 1_000, before: int | None = None, closed: bool = False
@@ -181,8 +202,11 @@ def list_connections(
     sql = f"""SELECT * FROM connections
         WHERE position < :before {"" if closed else "AND closed_at IS NULL"}
         ORDER BY position DESC LIMIT :limit"""
+    past = f"""{_PAST} AND position < :before
+        {"" if closed else "AND (closed_at IS NULL OR closed_at > :as_of_us)"}
+        ORDER BY position DESC LIMIT :limit"""
     beyond = POSITION_MAX if before is None else before
-    return Query(sql, {"before": beyond, "limit": limit}, Connection, _READS)
+    return Query(sql, {"before": beyond, "limit": limit}, Connection, _READS, past)
 
 
 def presence(now_us: int, *, grace_s: float = GRACE_S) -> Query[Presence]:
@@ -191,6 +215,10 @@ def presence(now_us: int, *, grace_s: float = GRACE_S) -> Query[Presence]:
     Who was lost less than ``grace_s`` before ``now_us`` still is: a reload, a tunnel or a restart
     of the server must not flicker in everybody's window. ``now_us`` is µs since the Unix epoch.
     """
-    sql = """SELECT user, count(DISTINCT device), min(opened_at) FROM connections
-        WHERE closed_at IS NULL OR closed_at > :since GROUP BY user ORDER BY user"""
-    return Query(sql, {"since": now_us - round(grace_s * 1_000_000)}, Presence, _READS)
+    since = now_us - round(grace_s * 1_000_000)
+    return Query(_present(), {"since": since}, Presence, _READS, _present("opened_at <= :as_of_us"))
+
+
+def _present(at: str = "true") -> str:
+    return f"""SELECT user, count(DISTINCT device), min(opened_at) FROM connections
+        WHERE {at} AND (closed_at IS NULL OR closed_at > :since) GROUP BY user ORDER BY user"""

@@ -4,6 +4,10 @@ The rows here count; the words (contact, preview, status) are read from ``messag
 position, so that an edit, a revocation or a redaction shows in the list by itself, and nothing
 personal is kept twice.
 
+What a conversation counted is kept as of each position at which that changed, so that the list can
+be shown as it was; the words of a past list are those that are known now, as with any fold of a log
+that was redacted since.
+
 Each ``message.received`` is an *entry*, and an entry is one of: a reaction, which is shown on its
 message and counts as none; a message; an unread message, which is an inbound one until a
 ``conversation.read`` reaches its position. Entries keep the id under which they came; which
@@ -32,8 +36,8 @@ from eventstore.events import (
     Reaction,
     RecordedEvent,
 )
-from projections.aliases import alias_tables, join_step, members_of, root_of
-from projections.messages import MESSAGES
+from projections.aliases import alias_tables, join_step, members_of, root_at, root_of
+from projections.messages import MESSAGES, SHOWN_PAST, UNTIL, came_as_of
 from projections.projection import (
     POSITION_MAX,
     Microseconds,
@@ -62,21 +66,58 @@ _ADD_UP = """
         read_position = max(read_position, excluded.read_position),
         touched = max(touched, excluded.touched)"""
 
+
+def _keep(conversation: str) -> str:
+    """SQL: keep what a conversation, of new.inbox, counts as of new.position."""
+    return f"""
+    INSERT OR REPLACE INTO conversations_version
+    SELECT id, touched, messages, unread, last_position, read_position
+    FROM conversations WHERE inbox = new.inbox AND conversation = {conversation};"""
+
+
 _MERGE = f"""
+    INSERT INTO conversations_gone SELECT inbox, conversation, id, new.position
+    FROM conversations WHERE inbox = new.inbox AND conversation = new.alias;
     INSERT INTO conversations
-    SELECT inbox, new.root, messages, unread, last_position, last_at, read_position, new.position
+    SELECT inbox, new.root, messages, unread, last_position, last_at, read_position, new.position,
+        new.position
     FROM conversations WHERE inbox = new.inbox AND conversation = new.alias {_ADD_UP};
     DELETE FROM conversations WHERE inbox = new.inbox AND conversation = new.alias;
     UPDATE conversations SET touched = new.position
-    WHERE inbox = new.inbox AND conversation = new.root;
+    WHERE inbox = new.inbox AND conversation = new.root; {_keep("new.root")}
 """
 
 _ROOT = root_of("conversations", "new.inbox", "new.conversation")
 _ENTRY_ROOT = root_of("conversations", "entry.inbox", "entry.conversation")
+_TARGET_ROOT = f"""(
+        SELECT {_ENTRY_ROOT} FROM conversations_entry AS entry WHERE position = new.target)"""
 _UNREAD = f"""(
         SELECT count(*) FROM conversations_entry AS entry
         WHERE entry.state = 2 AND entry.inbox = conversations.inbox AND entry.conversation IN
             {members_of("conversations", "conversations.inbox", "conversations.conversation")})"""
+
+_ENTRY_MEMBERS = members_of("conversations", "entry.inbox", _ENTRY_ROOT)
+_ENTRY_THEN = root_at("conversations", "entry.inbox", "entry.conversation", "touched")
+
+
+def _ids(which: str) -> str:
+    return f"""
+            SELECT id FROM conversations WHERE inbox = entry.inbox AND conversation {which}
+            UNION ALL
+            SELECT id FROM conversations_gone WHERE inbox = entry.inbox AND conversation {which}"""
+
+
+# Who folds the log now finds a read message from the first: so it is in all versions it was in.
+_REWRITE = f"""
+    UPDATE conversations_version SET
+        messages = messages + (entry.state = 0),
+        last_position = iif(entry.state = 0, max(last_position, entry.position), last_position),
+        unread = unread - (
+            entry.state = 2 OR entry.read_at IS NOT NULL AND touched < entry.read_at)
+    FROM conversations_entry AS entry
+    WHERE entry.position = new.target AND entry.inbox = new.inbox
+        AND id IN ({_ids(f"IN {_ENTRY_MEMBERS}")}) AND touched >= entry.position
+        AND id = ({_ids(f"= {_ENTRY_THEN}")});"""
 
 _TABLES = f"""
 CREATE TABLE conversations (
@@ -84,6 +125,16 @@ CREATE TABLE conversations (
     messages INTEGER NOT NULL, unread INTEGER NOT NULL,
     last_position INTEGER NOT NULL, last_at INTEGER NOT NULL,
     read_position INTEGER NOT NULL, touched INTEGER NOT NULL,
+    id INTEGER NOT NULL, -- the position of the event that made the row: short, for the versions
+    PRIMARY KEY (inbox, conversation)
+) WITHOUT ROWID;
+CREATE TABLE conversations_version (
+    id INTEGER NOT NULL, touched INTEGER NOT NULL, messages INTEGER NOT NULL,
+    unread INTEGER NOT NULL, last_position INTEGER NOT NULL, read_position INTEGER NOT NULL,
+    PRIMARY KEY (id, touched)
+) WITHOUT ROWID;
+CREATE TABLE conversations_gone (
+    inbox TEXT NOT NULL, conversation TEXT NOT NULL, id INTEGER NOT NULL, until INTEGER NOT NULL,
     PRIMARY KEY (inbox, conversation)
 ) WITHOUT ROWID;
 CREATE INDEX conversations_newest ON conversations (inbox, last_position);
@@ -91,21 +142,25 @@ CREATE INDEX conversations_touched ON conversations (inbox, touched);
 
 CREATE TABLE conversations_entry (
     position INTEGER PRIMARY KEY, inbox TEXT NOT NULL, conversation TEXT NOT NULL,
-    recorded_at INTEGER NOT NULL, state INTEGER NOT NULL
+    recorded_at INTEGER NOT NULL, state INTEGER NOT NULL,
+    read_at INTEGER -- the position at which an unread message was read
 );
 CREATE INDEX conversations_entry_unread ON conversations_entry (inbox, conversation, position)
     WHERE state = 2;
 
 CREATE VIEW conversations_redact AS SELECT 0 AS position, '' AS inbox, 0 AS target;
 CREATE TRIGGER conversations_redact_one INSTEAD OF INSERT ON conversations_redact BEGIN
+    {_REWRITE}
     INSERT INTO conversations
-    SELECT entry.inbox, {_ENTRY_ROOT}, 1, 0, entry.position, entry.recorded_at, 0, new.position
+    SELECT entry.inbox, {_ENTRY_ROOT}, 1, 0, entry.position, entry.recorded_at, 0, new.position,
+        new.position
     FROM conversations_entry AS entry
     WHERE entry.position = new.target AND entry.inbox = new.inbox AND entry.state = 0 {_ADD_UP};
-    UPDATE conversations_entry SET state = 1 WHERE position = new.target AND inbox = new.inbox;
+    UPDATE conversations_entry SET state = 1, read_at = NULL
+    WHERE position = new.target AND inbox = new.inbox;
     UPDATE conversations SET unread = {_UNREAD}, touched = new.position
-    WHERE inbox = new.inbox AND conversation = (
-        SELECT {_ENTRY_ROOT} FROM conversations_entry AS entry WHERE position = new.target);
+    WHERE inbox = new.inbox AND conversation = {_TARGET_ROOT};
+    {_keep(_TARGET_ROOT)}
 END;
 {alias_tables("conversations", merge=_MERGE)}
 """
@@ -114,24 +169,24 @@ END;
 _STEPS = {
     "received": f"""
     INSERT INTO conversations_entry
-    VALUES (new.position, new.inbox, new.conversation, new.recorded_at, new.state);
+    VALUES (new.position, new.inbox, new.conversation, new.recorded_at, new.state, NULL);
     INSERT INTO conversations SELECT new.inbox, {_ROOT}, new.state > 0, new.state = 2,
         iif(new.state > 0, new.position, 0), iif(new.state > 0, new.recorded_at, 0),
-        0, new.position WHERE true {_ADD_UP};""",
+        0, new.position, new.position WHERE true {_ADD_UP}; {_keep(_ROOT)}""",
     "read": f"""
-    UPDATE conversations_entry SET state = 1
+    UPDATE conversations_entry SET state = 1, read_at = new.position
     WHERE state = 2 AND inbox = new.inbox AND position <= new.until
         AND conversation IN {members_of("conversations", "new.inbox", _ROOT)};
     UPDATE conversations SET unread = {_UNREAD},
         read_position = max(read_position, new.until), touched = new.position
-    WHERE inbox = new.inbox AND conversation = {_ROOT};""",
+    WHERE inbox = new.inbox AND conversation = {_ROOT}; {_keep(_ROOT)}""",
     "redacted": """
     INSERT INTO conversations_redact
     SELECT new.position, new.inbox, value FROM json_each(new.positions);""",
     "aliased": join_step("conversations"),
     "touched": f"""
     UPDATE conversations SET touched = new.position
-    WHERE inbox = new.inbox AND conversation = {_ROOT};""",
+    WHERE inbox = new.inbox AND conversation = {_ROOT}; {_keep(_ROOT)}""",
 }
 
 _TOUCHING = frozenset(
@@ -247,28 +302,42 @@ def conversation_row(*columns: Any) -> Conversation:
     )
 
 
-def _newest(column: str) -> str:
-    return f"""(SELECT {column} FROM messages WHERE inbox = c.inbox
-        AND conversation = c.conversation AND {column} IS NOT NULL
-        ORDER BY position DESC LIMIT 1)"""
+def _newest(column: str, where: str, past: bool) -> str:
+    """SQL: a column of the newest message of conversation ``c`` of which something is true."""
+    of = "c.conversation"
+    if past:
+        of, where = "c.now", f"{where} {UNTIL} AND {came_as_of()} = c.conversation"
+    return f"""(SELECT {column} FROM messages WHERE inbox = c.inbox AND conversation = {of}
+        AND {where} ORDER BY position DESC LIMIT 1)"""
 
 
-def shown_rows(*more: str) -> str:
+def _aliases(past: bool) -> str:
+    """SQL: the ids that joined conversation ``c``."""
+    joined = "root = c.conversation"
+    if past:
+        then = root_at("conversations", "c.inbox", "each.alias")
+        joined = f"root = c.now AND alias <> c.conversation AND {then} = c.conversation"
+    return f"""(SELECT json_group_array(alias) || '' FROM (
+        SELECT alias FROM conversations_alias AS each
+        WHERE inbox = c.inbox AND {joined} ORDER BY alias))"""
+
+
+def shown_rows(*more: str, past: bool = False) -> str:
     """SQL that reads, for each row of a table expression ``c`` of conversations, what is shown.
 
-    ``more`` are further columns, after those of :func:`conversation_row`.
+    ``more`` are further columns, after those of :func:`conversation_row`. In the ``past`` a row of
+    ``c`` also has ``now``, the id under which the conversation is found today.
     """
+    outbound = _newest("position", "direction = 'outbound' AND kind <> 'reaction'", past)
+    contact = (
+        _newest(column, f"{column} IS NOT NULL", past)
+        for column in ("contact_id", "contact_name", "contact_phone", "contact_username")
+    )
     return f"""
 SELECT c.conversation, c.inbox, c.last_position, c.last_at, c.messages, c.unread, c.read_position,
     c.touched, last.kind, last.preview, last.direction, last.revoked, last.redacted,
-    (SELECT status FROM messages_shown WHERE position = (
-        SELECT position FROM messages WHERE inbox = c.inbox AND conversation = c.conversation
-            AND direction = 'outbound' AND kind <> 'reaction' ORDER BY position DESC LIMIT 1)),
-    (SELECT json_group_array(alias) || '' FROM (
-        SELECT alias FROM conversations_alias
-        WHERE inbox = c.inbox AND root = c.conversation ORDER BY alias)),
-    {_newest("contact_id")}, {_newest("contact_name")},
-    {", ".join((_newest("contact_phone"), _newest("contact_username"), *more))}
+    (SELECT status FROM messages_shown WHERE position = {outbound}),
+    {", ".join((_aliases(past), *contact, *more))}
 FROM c CROSS JOIN messages_shown AS last ON last.position = c.last_position
 """
 
@@ -305,6 +374,40 @@ WITH c AS MATERIALIZED (
 """
 
 
+def _places(table: str, more: str) -> str:
+    """The conversations of the inboxes asked for that there were, from the one table or other."""
+    return f"""
+    SELECT place.inbox, place.conversation, place.id FROM json_each(:inboxes) AS wanted
+    CROSS JOIN {table} AS place ON place.inbox = wanted.value AND place.id <= :as_of {more}"""
+
+
+def _past(chosen: str, more: str) -> str:
+    """As of a position: each place has its version of then, and of those come the wanted ones."""
+    return f"""
+WITH {SHOWN_PAST}, place AS (
+    {_places("conversations", chosen)}
+    UNION ALL {_places("conversations_gone", f"AND place.until > :as_of {chosen}")}
+), c AS MATERIALIZED (
+    SELECT place.inbox, place.conversation, version.*,
+        {root_of("conversations", "place.inbox", "place.conversation")} AS now,
+        (SELECT recorded_at FROM conversations_entry WHERE position = last_position) AS last_at
+    FROM place CROSS JOIN conversations_version AS version
+        ON version.id = place.id AND version.touched = (
+            SELECT touched FROM conversations_version
+            WHERE id = place.id AND touched <= :as_of ORDER BY touched DESC LIMIT 1)
+    WHERE messages > 0 {more}
+) {shown_rows(past=True)}
+"""
+
+
+_LIST_PAST = f"""{_past("", "AND last_position < :beyond ORDER BY last_position DESC LIMIT :limit")}
+ORDER BY c.last_position DESC"""
+_GET_PAST = _past(
+    f"""AND place.conversation = {root_at("conversations", "wanted.value", ":conversation")}""",
+    "ORDER BY place.inbox LIMIT 1",
+)
+
+
 def list_conversations(
     inboxes: frozenset[str],
     *,
@@ -323,7 +426,7 @@ def list_conversations(
         "beyond": beyond,
         "limit": limit,
     }
-    return Query(_LIST, parameters, conversation_row, _READS)
+    return Query(_LIST, parameters, conversation_row, _READS, _LIST_PAST)
 
 
 def get_conversation(inboxes: frozenset[str], conversation: str) -> Query[Conversation]:
@@ -332,7 +435,7 @@ def get_conversation(inboxes: frozenset[str], conversation: str) -> Query[Conver
         "inboxes": json_list(inboxes),
         "conversation": conversation,
     }
-    return Query(_GET, parameters, conversation_row, _READS)
+    return Query(_GET, parameters, conversation_row, _READS, _GET_PAST)
 
 
 def conversations_touched(

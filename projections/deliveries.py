@@ -2,6 +2,9 @@
 
 A parked event stays in the list until its device has handled it after all: from the request for it
 (``requested`` is where in the log that is) until the acknowledgement it is under way.
+
+Each change leaves a version, by the time of its event, from which the rows of any earlier position
+are made again. A version of a parked event without a session says that it is parked no more.
 """
 
 # ruff: noqa: S608 - SQL is put together from constants of these files; values are always bound
@@ -46,49 +49,79 @@ CREATE TABLE deliveries_parked (
     requested INTEGER, requested_at INTEGER,
     PRIMARY KEY (user, device, position)
 ) WITHOUT ROWID;
+
+CREATE TABLE deliveries_version (
+    first_at INTEGER NOT NULL, -- of which device: no two were first seen at once
+    at INTEGER NOT NULL, ack_floor INTEGER NOT NULL, told INTEGER NOT NULL,
+    acknowledged INTEGER NOT NULL, retried INTEGER NOT NULL, skipped INTEGER NOT NULL,
+    last_at INTEGER, -- NULL where it is the same as at
+    expired_at INTEGER, closed_until INTEGER NOT NULL,
+    PRIMARY KEY (first_at, at)
+) WITHOUT ROWID;
+
+CREATE TABLE deliveries_parked_version (
+    user TEXT NOT NULL, device TEXT NOT NULL, position INTEGER NOT NULL, at INTEGER NOT NULL,
+    session TEXT, reason TEXT, parked_at INTEGER, requested INTEGER, requested_at INTEGER,
+    PRIMARY KEY (user, device, position, at)
+) WITHOUT ROWID;
 """
 
 
 _NAMED = """user = new.user AND device = new.device
         AND position IN (SELECT value FROM json_each(new.positions))"""
 
+_KEEP = """
+    INSERT OR REPLACE INTO deliveries_version
+    SELECT first_at, new.recorded_at, ack_floor, told, acknowledged, retried, skipped,
+        nullif(last_at, new.recorded_at), expired_at, closed_until
+    FROM deliveries WHERE user = new.user AND device = new.device;"""
+_KEEP_PARKED = """
+    INSERT OR REPLACE INTO deliveries_parked_version
+    SELECT user, device, position, new.recorded_at, {0}
+    FROM deliveries_parked WHERE user = new.user AND device = new.device AND {1};"""
+_WHOLE = "session, reason, parked_at, requested, requested_at"
+
 _STEPS = {
     # A device begins where its first session did: without this, a device that connected, was sent
     # events and died before its first ack would start at the head next time, and miss them (G7).
-    "connected": """
+    "connected": f"""
     INSERT INTO deliveries
     VALUES (new.user, new.device, new.floor, new.floor, 0, 0, 0, new.recorded_at, new.recorded_at,
         NULL, 0)
-    ON CONFLICT DO UPDATE SET last_at = excluded.last_at, expired_at = NULL;""",
-    "counted": """
+    ON CONFLICT DO UPDATE SET last_at = excluded.last_at, expired_at = NULL; {_KEEP}""",
+    "counted": f"""
     INSERT INTO deliveries VALUES (new.user, new.device, ifnull(new.floor, 0),
         ifnull(new.told, 0), ifnull(new.acknowledged, 0), ifnull(new.retried, 0),
         ifnull(new.skipped, 0), new.recorded_at, new.recorded_at, NULL, 0)
     ON CONFLICT DO UPDATE SET ack_floor = max(ack_floor, excluded.ack_floor),
         told = max(told, excluded.told), acknowledged = acknowledged + excluded.acknowledged,
         retried = retried + excluded.retried, skipped = skipped + excluded.skipped,
-        last_at = excluded.last_at;""",
-    "parked": """
+        last_at = excluded.last_at; {_KEEP}""",
+    "parked": f"""
     INSERT INTO deliveries_parked
     VALUES (new.user, new.device, new.parked, new.session, new.reason, new.recorded_at, NULL, NULL)
     ON CONFLICT DO UPDATE SET session = excluded.session, reason = excluded.reason,
         parked_at = excluded.parked_at, requested = NULL, requested_at = NULL
-    WHERE requested IS NOT NULL;""",
+    WHERE requested IS NOT NULL;
+    {_KEEP_PARKED.format(_WHOLE, "position = new.parked AND parked_at = new.recorded_at")}""",
     "requested": f"""
     UPDATE deliveries_parked SET requested = new.request, requested_at = new.recorded_at
-    WHERE requested IS NULL AND {_NAMED};""",
+    WHERE requested IS NULL AND {_NAMED};
+    {_KEEP_PARKED.format(_WHOLE, "requested_at = new.recorded_at")}""",
     "replayed": f"""
     UPDATE deliveries SET last_at = new.recorded_at, acknowledged = acknowledged + (
         SELECT count(*) FROM deliveries_parked WHERE requested IS NOT NULL AND {_NAMED})
     WHERE user = new.user AND device = new.device;
-    DELETE FROM deliveries_parked WHERE requested IS NOT NULL AND {_NAMED};""",
+    {_KEEP_PARKED.format("NULL, NULL, NULL, NULL, NULL", f"requested IS NOT NULL AND {_NAMED}")}
+    DELETE FROM deliveries_parked WHERE requested IS NOT NULL AND {_NAMED}; {_KEEP}""",
     # As with what was trimmed, `told` stays: the device is yet to hear of it.
-    "expired": """
+    "expired": f"""
     UPDATE deliveries SET ack_floor = max(ack_floor, new.floor), skipped = skipped + new.skipped,
         expired_at = new.recorded_at, closed_until = max(closed_until, new.floor)
     WHERE user = new.user AND device = new.device;
+    {_KEEP_PARKED.format("session, reason, parked_at, NULL, NULL", "requested IS NOT NULL")}
     UPDATE deliveries_parked SET requested = NULL, requested_at = NULL
-    WHERE user = new.user AND device = new.device;""",
+    WHERE user = new.user AND device = new.device; {_KEEP}""",
 }
 
 
@@ -223,6 +256,23 @@ class Parked:
 
 _READS = ("deliveries",)
 
+# Table expressions that stand in for the tables, as of a time.
+_PAST = """
+WITH deliveries AS (
+    SELECT user, device, v.ack_floor, v.told, v.acknowledged, v.retried, v.skipped, d.first_at,
+        ifnull(v.last_at, v.at) AS last_at, v.expired_at, v.closed_until
+    FROM main.deliveries AS d CROSS JOIN deliveries_version AS v
+        ON v.first_at = d.first_at AND v.at = (
+            SELECT at FROM deliveries_version
+            WHERE first_at = d.first_at AND at <= :as_of_us ORDER BY at DESC LIMIT 1)
+), deliveries_parked AS (
+    SELECT user, device, position, session, reason, parked_at, requested, requested_at
+    FROM (SELECT *, max(at) FROM deliveries_parked_version WHERE at <= :as_of_us
+        GROUP BY user, device, position)
+    WHERE session IS NOT NULL
+)
+"""
+
 
 def _positions(values: Iterable[int]) -> frozenset[int]:
     return frozenset(values)
@@ -333,7 +383,7 @@ def list_deliveries(
     one, name = device or (None, None)
     values: Values = {"of": user, "user": one, "device": name, "limit": limit}
     last = {"after_user": after[0], "after_device": after[1]}
-    return Query(sql, {**values, **last}, Delivery, _READS)
+    return Query(sql, {**values, **last}, Delivery, _READS, _PAST + sql)
 
 
 def list_parked(
@@ -356,7 +406,9 @@ def list_parked(
         ORDER BY {order} LIMIT :limit"""
     named = orjson.dumps(list(devices or ())).decode()
     few = orjson.dumps(list(positions or ())).decode()
-    return Query(sql, {"devices": named, "positions": few, "limit": limit}, Parked, _READS)
+    return Query(
+        sql, {"devices": named, "positions": few, "limit": limit}, Parked, _READS, _PAST + sql
+    )
 
 
 @frozen

@@ -36,7 +36,7 @@ from eventstore.events import (
     Reaction,
     RecordedEvent,
 )
-from projections.aliases import alias_tables, join_step, root_of
+from projections.aliases import alias_tables, join_step, root_at, root_of
 from projections.content import shown
 from projections.projection import (
     POSITION_MAX,
@@ -52,9 +52,37 @@ from projections.projection import (
 RANKS = {"sent": 1, "delivered": 2, "read": 3, "played": 4, "failed": 5}
 
 _MERGE = """
-    UPDATE messages SET conversation = new.root
+    UPDATE messages SET came_as = ifnull(came_as, conversation), conversation = new.root
     WHERE inbox = new.inbox AND conversation = new.alias;
 """
+
+
+def _shown(conversation: str, at: str = "") -> str:
+    """SQL for the messages as they look; ``at`` limits the facts that are taken into account."""
+    return f"""
+SELECT m.position, m.inbox, {conversation} AS conversation, m.recorded_at, m.message_id,
+    m.direction,
+    CASE WHEN edit.position IS NULL THEN m.kind ELSE edit.kind END AS kind,
+    CASE WHEN revocation.position IS NOT NULL THEN NULL
+        WHEN edit.position IS NULL THEN m.preview ELSE edit.preview END AS preview,
+    CASE WHEN revocation.position IS NOT NULL THEN NULL
+        WHEN edit.position IS NULL THEN m.content ELSE edit.content END AS content,
+    m.contact_id, m.contact_name, m.sent_at, m.reply_to, m.forwarded,
+    status.status, status.at AS status_at, ifnull(status.errors, '[]') AS errors,
+    edit.position IS NOT NULL AS edited, revocation.position IS NOT NULL AS revoked, m.redacted
+FROM messages AS m
+LEFT JOIN messages_status AS status ON status.position = (
+    SELECT position FROM messages_status WHERE inbox = m.inbox AND message_id = m.message_id {at}
+    ORDER BY rank DESC, position LIMIT 1)
+LEFT JOIN messages_edit AS edit ON edit.position = (
+    SELECT position FROM messages_edit WHERE inbox = m.inbox AND message_id = m.message_id {at}
+    ORDER BY at DESC, position DESC LIMIT 1)
+LEFT JOIN messages_revocation AS revocation ON revocation.position = (
+    SELECT position FROM messages_revocation
+    WHERE inbox = m.inbox AND message_id = m.message_id {at} ORDER BY position LIMIT 1)
+WHERE m.kind IS NOT 'reaction'
+"""
+
 
 _TABLES = f"""
 CREATE TABLE messages (
@@ -62,7 +90,8 @@ CREATE TABLE messages (
     recorded_at INTEGER NOT NULL, redacted INTEGER NOT NULL,
     message_id TEXT, direction TEXT, kind TEXT, preview TEXT, content TEXT, reacts_to TEXT,
     contact_id TEXT, contact_name TEXT, contact_phone TEXT, contact_username TEXT,
-    sent_at INTEGER, reply_to TEXT, forwarded INTEGER
+    sent_at INTEGER, reply_to TEXT, forwarded INTEGER,
+    came_as TEXT -- the conversation id it came under, where that has joined another one since
 );
 CREATE INDEX messages_newest ON messages (inbox, conversation, position);
 CREATE INDEX messages_outbound ON messages (inbox, conversation, position)
@@ -92,38 +121,21 @@ CREATE TABLE messages_revocation (
 );
 CREATE INDEX messages_revocation_first ON messages_revocation (inbox, message_id, position);
 
-CREATE VIEW messages_shown AS
-SELECT m.position, m.inbox, m.conversation, m.recorded_at, m.message_id, m.direction,
-    CASE WHEN edit.position IS NULL THEN m.kind ELSE edit.kind END AS kind,
-    CASE WHEN revocation.position IS NOT NULL THEN NULL
-        WHEN edit.position IS NULL THEN m.preview ELSE edit.preview END AS preview,
-    CASE WHEN revocation.position IS NOT NULL THEN NULL
-        WHEN edit.position IS NULL THEN m.content ELSE edit.content END AS content,
-    m.contact_id, m.contact_name, m.sent_at, m.reply_to, m.forwarded,
-    status.status, status.at AS status_at, ifnull(status.errors, '[]') AS errors,
-    edit.position IS NOT NULL AS edited, revocation.position IS NOT NULL AS revoked, m.redacted
-FROM messages AS m
-LEFT JOIN messages_status AS status ON status.position = (
-    SELECT position FROM messages_status WHERE inbox = m.inbox AND message_id = m.message_id
-    ORDER BY rank DESC, position LIMIT 1)
-LEFT JOIN messages_edit AS edit ON edit.position = (
-    SELECT position FROM messages_edit WHERE inbox = m.inbox AND message_id = m.message_id
-    ORDER BY at DESC, position DESC LIMIT 1)
-LEFT JOIN messages_revocation AS revocation ON revocation.position = (
-    SELECT position FROM messages_revocation WHERE inbox = m.inbox AND message_id = m.message_id
-    ORDER BY position LIMIT 1)
-WHERE m.kind IS NOT 'reaction';
+CREATE VIEW messages_shown AS {_shown("m.conversation")};
 {alias_tables("messages", merge=_MERGE)}
 """
 
 
+_ROOT = root_of("messages", "new.inbox", "new.conversation")
+
 _STEPS = {
     "received": f"""
     INSERT INTO messages VALUES (
-        new.position, new.inbox, {root_of("messages", "new.inbox", "new.conversation")},
-        new.recorded_at, new.redacted, new.message_id, new.direction, new.kind, new.preview,
-        new.content, new.reacts_to, new.contact_id, new.contact_name, new.contact_phone,
-        new.contact_username, new.sent_at, new.reply_to, new.forwarded);""",
+        new.position, new.inbox, {_ROOT}, new.recorded_at, new.redacted, new.message_id,
+        new.direction, new.kind, new.preview, new.content, new.reacts_to, new.contact_id,
+        new.contact_name, new.contact_phone, new.contact_username, new.sent_at, new.reply_to,
+        new.forwarded,
+        nullif(new.conversation, {_ROOT}));""",
     "status_changed": """
     INSERT INTO messages_status VALUES (
         new.position, new.inbox, new.message_id, new.rank, new.status, new.at, new.errors);""",
@@ -285,20 +297,32 @@ class Message:
     reactions: list[MessageReaction] = field(converter=_reactions)
 
 
-_REACTIONS = """(
+def came_as_of(alias: str = "messages") -> str:
+    """SQL: the conversation in which a row of ``messages`` was shown as of a position."""
+    return root_at("messages", f"{alias}.inbox", f"ifnull({alias}.came_as, {alias}.conversation)")
+
+
+UNTIL = "AND position <= :as_of"
+SHOWN_PAST = f"messages_shown AS NOT MATERIALIZED ({_shown(came_as_of('m'), UNTIL)})"
+"""A table expression that stands in for the view, as of a position."""
+
+
+def _reactions_to(contact: str, at: str = "") -> str:
+    return f"""(
     SELECT json_group_array(json_object(
         'emoji', emoji, 'direction', direction, 'contact', contact, 'time', time)) || ''
     FROM (
         SELECT preview AS emoji, direction, contact_id AS contact, recorded_at AS time,
             max(position) AS position
-        FROM messages WHERE inbox = shown.inbox AND reacts_to = shown.message_id
-        GROUP BY direction, conversation ORDER BY position
+        FROM messages WHERE inbox = shown.inbox AND reacts_to = shown.message_id {at}
+        GROUP BY direction, {contact} ORDER BY position
     ) WHERE emoji IS NOT NULL)"""
+
 
 # Each inbox's newest come from the index alone; ordering what the join gives would first fetch and
 # sort the whole conversation.
 _LIST = f"""
-SELECT shown.*, {_REACTIONS}
+SELECT shown.*, {_reactions_to("conversation")}
 FROM (
     SELECT value AS inbox, {root_of("messages", "value", ":conversation")} AS conversation
     FROM json_each(:inboxes)
@@ -306,6 +330,23 @@ FROM (
 CROSS JOIN messages_shown AS shown ON shown.position IN (
     SELECT position FROM messages WHERE inbox = wanted.inbox
         AND conversation = wanted.conversation AND position < :before AND kind IS NOT 'reaction'
+    ORDER BY position DESC LIMIT :limit)
+ORDER BY shown.position DESC LIMIT :limit
+"""
+
+# Rows stand under the root of today: those of ids that had not joined yet are passed over.
+_LIST_PAST = f"""
+WITH {SHOWN_PAST}
+SELECT shown.*, {_reactions_to(came_as_of(), UNTIL)}
+FROM (
+    SELECT value AS inbox, {root_of("messages", "value", ":conversation")} AS conversation,
+        {root_at("messages", "value", ":conversation")} AS was
+    FROM json_each(:inboxes)
+) AS wanted
+CROSS JOIN messages_shown AS shown ON shown.position IN (
+    SELECT position FROM messages WHERE inbox = wanted.inbox
+        AND conversation = wanted.conversation AND position < :before {UNTIL}
+        AND kind IS NOT 'reaction' AND {came_as_of()} = wanted.was
     ORDER BY position DESC LIMIT :limit)
 ORDER BY shown.position DESC LIMIT :limit
 """
@@ -324,4 +365,4 @@ def list_messages(
         "before": POSITION_MAX if before is None else before,
         "limit": limit,
     }
-    return Query(_LIST, parameters, Message, (MESSAGES.name,))
+    return Query(_LIST, parameters, Message, (MESSAGES.name,), _LIST_PAST)

@@ -178,12 +178,25 @@ def _insertion(view: str, width: int, count: int) -> str:
 
 @frozen
 class Query(Generic[T_co]):
-    """A question: SQL, its parameters, how a row becomes an answer, whose tables it reads."""
+    """A question: SQL, its parameters, how a row becomes an answer, whose tables it reads.
+
+    ``past`` is SQL that gives from the same tables what ``sql`` gave when the last event was the
+    one at position ``:as_of``, recorded at ``:as_of_us``. Where it is None, only folding the log up
+    to there tells.
+    """
 
     sql: str
     parameters: Values
     row: Callable[..., T_co]
     reads: tuple[str, ...]
+    past: str | None = None
+
+    def at(self, position: int, time_us: int) -> Query[T_co] | None:
+        """The question as it is put to the rows of today about that position; None without one."""
+        if self.past is None:
+            return None
+        moment: Values = {"as_of": position, "as_of_us": time_us}
+        return Query(self.past, {**self.parameters, **moment}, self.row, self.reads)
 
 
 @frozen

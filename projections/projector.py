@@ -6,8 +6,8 @@ checkpoint. Whatever goes wrong here (a full disk, a bug in a projection) is kep
 :attr:`Projector.trouble`, tried again, and refuses no webhook; answers just stand at an older
 cursor, and say so.
 
-Each of the two connections has a thread: one that folds and one that answers, so that a question
-never waits for a page, nor a page for a question.
+Each of the three connections has a thread: one that folds, one that answers, and one that answers
+about the past; so that no question waits for a page, nor a page for a question.
 """
 
 from __future__ import annotations
@@ -16,30 +16,28 @@ import asyncio
 import logging
 import sqlite3
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
-from functools import partial
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import TypeVar
 
 from eventstore.events import RecordedEvent
 from eventstore.log import EventLog
 from projections import PROJECTIONS
 from projections.access import ACCESS, Access, everything, snapshot
 from projections.fold import Folded
+from projections.lanes import Lane, Reader, ReaderClosed
 from projections.projection import Answer, Projection, Query
-from projections.reading import digests, fetch, open_reader
+from projections.reading import digests, open_reader
 from projections.store import MEMORY, Lot, Store, discard, is_corrupt, open_store
 
 T = TypeVar("T")
-P = ParamSpec("P")
 
 PAGE_EVENTS = 1_000
 RETRY_PAUSE_S = 1.0
 GATHER_S = 0.1
 PURGE_TRIES = 20
 HISTORIES_MAX = 2
-"""As-of questions answered at a time; each folds the log into memory."""
+"""Questions that are answered at a time by folding the log into memory."""
 
 OnProgress = Callable[[str, int, int], None]
 """Called with a projection's name, its position and the head, after each page at the start."""
@@ -51,36 +49,12 @@ def _tell_nobody(*_: object) -> None:
     pass
 
 
-def _nothing() -> None:
-    pass
-
-
 class ProjectionsBehind(Exception):
     """The fold is in trouble or over, so the position waited for is not being reached."""
 
 
 class PositionUnknown(LookupError):
     """The log has no such position yet."""
-
-
-class Lane:
-    """One thread: what is done on its connection is done one at a time, in the order asked for.
-
-    That holds for what a task asked for that has been cancelled since, too.
-    """
-
-    def __init__(self, name: str) -> None:
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"projections-{name}")
-
-    async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Do it there, after all that was asked for before."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, partial(work, *args, **kwargs))
-
-    def end(self, last: Callable[[], object]) -> None:
-        """Do this last, whenever that may be, and end the thread."""
-        self._thread.submit(last)
-        self._thread.shutdown(wait=False)
 
 
 class Projector:
@@ -106,9 +80,9 @@ class Projector:
         self._log = log
         self._path = path
         self._projections = {projection.name: projection for projection in projections}
-        self._writer, self._reader = writer, Lane("read")
+        self._writer = writer
+        self._now, self._past = Reader("read", path), Reader("past", path)
         self._store = store
-        self._db: sqlite3.Connection | None = None
         self._damaged = False
         self._woken = asyncio.Event()
         self._asked = asyncio.Event()
@@ -137,7 +111,7 @@ class Projector:
         try:
             store = await writer.run(open_store, path, projections, log.epoch)
         except BaseException:
-            writer.end(_nothing)
+            writer.end()
             raise
         projector = cls(log, path, projections, writer, store)
         try:
@@ -168,18 +142,11 @@ class Projector:
     async def close(self) -> None:
         """Close the file, after what is being folded and answered; who waits is told so."""
         await self._stumble(ProjectionsBehind("the projections are closed"))
-        await self._reader.run(self._close_reader)
-        self._reader.end(_nothing)
+        for reader in (self._now, self._past):
+            await reader.close()
+            reader.end()
         await self._writer.run(self._store.close)
-        self._writer.end(_nothing)
-
-    def _open_reader(self) -> None:
-        self._db = open_reader(self._path)
-
-    def _close_reader(self) -> None:
-        if self._db is not None:
-            self._db.close()
-        self._db = None
+        self._writer.end()
 
     # --- folding ---
 
@@ -262,8 +229,9 @@ class Projector:
 
     async def _settle(self) -> None:
         """Caught up: there is something to read, and no trouble."""
-        if self._db is None:
-            await self._reader.run(self._open_reader)
+        for reader in (self._now, self._past):
+            if not reader.is_open:
+                await reader.open()
         self.trouble = None
 
     async def _stumble(self, error: Exception) -> None:
@@ -276,7 +244,8 @@ class Projector:
     async def _begin_anew(self) -> None:
         """The file was damaged under our hands: it is only derived, so make another."""
         async with self._folding:
-            await self._reader.run(self._close_reader)
+            await self._now.close()
+            await self._past.close()
             self._store = await self._writer.run(self._replace_store)
         self._damaged = False
 
@@ -318,8 +287,13 @@ class Projector:
 
         Raises :class:`ProjectionsBehind` while a damaged file is being made anew.
         """
+        return await self._ask(self._now, query)
+
+    async def _ask(self, reader: Reader, query: Query[T]) -> Answer[T]:
         try:
-            return await self._reader.run(self._fetch, query)
+            return await reader.fetch(query)
+        except ReaderClosed as error:
+            raise ProjectionsBehind(str(error)) from self.trouble
         except sqlite3.DatabaseError as error:
             if not is_corrupt(error):
                 raise
@@ -327,18 +301,23 @@ class Projector:
             self.wake()
             raise ProjectionsBehind("the projections are damaged") from error
 
-    def _fetch(self, query: Query[T]) -> Answer[T]:
-        if self._db is None:
-            raise ProjectionsBehind("the projections are being folded anew") from self.trouble
-        return fetch(self._db, query)
-
     async def fetch_as_of(self, position: int, query: Query[T]) -> Answer[T]:
-        """Answer as of a position, by folding the log up to there with the same ``evolve`` (G14).
+        """Answer as of a position what was answered there, the same at any time (G14).
 
-        Raises :class:`PositionUnknown` beyond the head.
+        From the rows of today where the question says how, or else by folding the log up to there.
+        Raises :class:`PositionUnknown` beyond the head, :class:`ProjectionsBehind`.
         """
-        if await self._log.cursor_at(position) is None:
+        cursor = await self._log.cursor_at(position)
+        if cursor is None:
             raise PositionUnknown(position)
+        past = query.at(position, await self._log.recorded_at(position) or 0)
+        if past is None:
+            return await self.fold_as_of(position, query)
+        await self.wait_for(position)
+        return Answer((await self._ask(self._past, past)).rows, cursor)
+
+    async def fold_as_of(self, position: int, query: Query[T]) -> Answer[T]:
+        """Answer as of a position of the log by folding it up to there with the same ``evolve``."""
         chosen = [self._projections[name] for name in query.reads]
         async with self._histories:
             lane = Lane("history")
@@ -385,7 +364,7 @@ class Projector:
                 return await lane.run(scratch.digests)
             finally:
                 await lane.run(_put_away, scratch, path)
-                lane.end(_nothing)
+                lane.end()
 
 
 def _put_away(scratch: Store, path: Path) -> None:

@@ -114,6 +114,10 @@ class Log:
             return None
         return Cursor.at(self.epoch, position, self.hash_at(position))
 
+    async def recorded_at(self, position: int) -> int | None:
+        """When that was, µs."""
+        return self.events[position - 1].recorded_at if position else None
+
     def hash_at(self, position: int) -> bytes:
         """The chain hash at a position."""
         return self.events[position - 1].hash if position else GENESIS
