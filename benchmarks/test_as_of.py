@@ -54,7 +54,7 @@ class MadeUpLog:
         self, after: int, limit: int, *, until: int | None = None
     ) -> list[RecordedEvent]:
         """The next page."""
-        size = min(limit, self.head.position - after)
+        size = min(limit, (until or self.head.position) - after)
         places = count(after + 1)
         return [self._recorded(next(places), draft) for draft in self._house.drafts(size)]
 

@@ -31,24 +31,7 @@ from eventstore.events import (
 )
 
 INBOXES = ("support", "sales", "billing", "shop")
-WORDS = [
-    "bom",
-    "dia,",
-    "o",
-    "pedido",
-    "chegou",
-    "ontem",
-    "e",
-    "está",
-    "certo;",
-    "obrigada",
-    "pela",
-    "ajuda",
-    "com",
-    "a",
-    "nota",
-    "fiscal",
-]
+WORDS = ("bom", "dia", "o pedido", "chegou", "ontem", "está certo", "obrigada", "a nota", "fiscal")
 
 
 class House:
