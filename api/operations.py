@@ -48,6 +48,7 @@ from api.trace import EventTrace, Trace
 from eventstore.erasure import REASON_CHARS_MAX
 from eventstore.events import Role
 from projections.checkpoints import Checkpoint
+from projections.connections import Connection, Presence
 from projections.conversations import Conversation
 from projections.deliveries import Delivery, Parked
 from projections.ledger import Account
@@ -156,6 +157,16 @@ def _history(schemas: Schemas) -> Schema:
     )
 
 
+def _presence(schemas: Schemas) -> Schema:
+    return object_of(
+        {
+            "online": {"type": "array", "items": schemas.of(Presence, whole=True)},
+            "connections": {"type": "array", "items": schemas.of(Connection, whole=True)},
+            "cursor": CURSOR,
+        }
+    )
+
+
 def _trace(schemas: Schemas) -> Schema:
     reference = schemas.of(Trace, whole=True)
     schemas.named[EventTrace.__name__] |= content_by_type(schemas)
@@ -237,13 +248,17 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
             "q": {"type": "string", "minLength": 1, "maxLength": Q_CHARS_MAX},
             **_PAGE,
         },
-        problems=(BAD_REQUEST, *_LOG),
+        problems=(BAD_REQUEST, OVERLOADED, *_LOG),
     ),
     ("GET", "/v1/conversations/{id}"): Operation(
-        _conversation, parameters={"as_of": MOMENT}, problems=(BAD_REQUEST, NOT_FOUND, *_LOG)
+        _conversation,
+        parameters={"as_of": MOMENT},
+        problems=(BAD_REQUEST, NOT_FOUND, OVERLOADED, *_LOG),
     ),
     ("GET", "/v1/conversations/{id}/messages"): Operation(
-        rows("messages", Message), parameters=_PAGE, problems=(BAD_REQUEST, NOT_FOUND, *_LOG)
+        rows("messages", Message),
+        parameters=_PAGE,
+        problems=(BAD_REQUEST, NOT_FOUND, OVERLOADED, *_LOG),
     ),
     ("POST", "/v1/conversations/{id}/read"): Operation(
         plain(RECEIPT),
@@ -289,7 +304,12 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
             "limit": limit(ACCOUNTS_MAX),
             "as_of": MOMENT,
         },
-        problems=(BAD_REQUEST, *_LOG),
+        problems=(BAD_REQUEST, OVERLOADED, *_LOG),
+    ),
+    ("GET", "/v1/audit/presence"): Operation(
+        _presence,
+        parameters={"limit": limit(CONNECTIONS_MAX), "before": POSITION, "as_of": MOMENT},
+        problems=(BAD_REQUEST, OVERLOADED, *_LOG),
     ),
     ("GET", "/v1/audit/screen"): Operation(
         lambda schemas: schemas.of(Screen, whole=True),
@@ -330,8 +350,13 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ),
     ("GET", "/v1/deliveries"): Operation(
         _devices,
-        parameters={"device": DEVICE, "after": DEVICE, "limit": limit(DEVICES_MAX)},
-        problems=(BAD_REQUEST,),
+        parameters={
+            "device": DEVICE,
+            "after": DEVICE,
+            "limit": limit(DEVICES_MAX),
+            "as_of": MOMENT,
+        },
+        problems=(BAD_REQUEST, OVERLOADED, *_LOG),
     ),
     ("POST", "/v1/deliveries/{device}/replay"): Operation(
         plain(

@@ -7,6 +7,7 @@ The request is an event like any other; delivery hears of it when it is committe
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 from api.house import Records
@@ -32,15 +33,19 @@ async def devices(
     device: Device | None = None,
     after: Device = ("", ""),
     limit: int,
+    position: int | None = None,
 ) -> Answer:
     """Devices in order of user and device, each with what is parked for it.
 
-    Of one user, or one device, or all; the newest 1,000 parked events of those that are shown.
+    Of one user, or one device, or all; the newest 1,000 parked events of those that are shown. As
+    they are, or as they were at a ``position`` of the log. Raises ProjectionsBehind.
     """
-    asked = list_deliveries(user, device, after=after, limit=limit)
-    answer = await records.projector.fetch(asked)
+    fetch = records.projector.fetch
+    if position is not None:
+        fetch = partial(records.projector.fetch_as_of, position)
+    answer = await fetch(list_deliveries(user, device, after=after, limit=limit))
     shown = [(row.user, row.device) for row in answer.rows if row.parked]
-    parked = await records.projector.fetch(list_parked(shown, limit=EVENTS_MAX))
+    parked = await fetch(list_parked(shown, limit=EVENTS_MAX))
     events: dict[Device, list[Answer]] = {}
     for row in parked.rows:
         events.setdefault((row.user, row.device), []).append(to_json(row))

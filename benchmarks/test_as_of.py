@@ -106,6 +106,7 @@ def _tell_what_it_costs(path: Path) -> None:
     )
 
 
+@pytest.mark.timeout(900)  # folding a million events comes first
 @pytest.mark.parametrize(
     "question",
     [

@@ -121,7 +121,7 @@ def _end(code: int, reason: str, boot: str) -> Values:
 
 CONNECTIONS = Projection(
     name="connections",
-    version=3,
+    version=4,
     types=frozenset(
         cls.type
         for cls in (

@@ -229,7 +229,7 @@ def _entry(event: Event | None) -> int:
 
 CONVERSATIONS = Projection(
     name="conversations",
-    version=2,
+    version=3,
     types=_TOUCHING | {MessageReceived.type, MessageRedacted.type, ConversationRead.type},
     tables=_TABLES,
     steps=_STEPS,

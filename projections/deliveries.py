@@ -189,7 +189,7 @@ def _earlier(positions: Iterable[int], recorded: RecordedEvent) -> str:
 
 DELIVERIES = Projection(
     name="deliveries",
-    version=4,
+    version=5,
     types=frozenset(
         cls.type
         for cls in (

@@ -228,7 +228,7 @@ def _about(
 
 MESSAGES = Projection(
     name="messages",
-    version=2,
+    version=3,
     types=frozenset(
         cls.type
         for cls in (

@@ -25,7 +25,7 @@ DOES_IO = {
         *("backup", "commit", "connection", "folder", "log", "mark", "reader", "transfer"),
         *("verify", "waiting", "writer"),
     },
-    "projections": {"projector", "reading", "store"},
+    "projections": {"lanes", "projector", "reading", "store"},
     "transport": {
         *(
             "client",

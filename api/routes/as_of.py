@@ -9,10 +9,11 @@ from attrs import frozen
 from starlette.requests import Request
 
 from api.house import House
-from api.problems import BAD_REQUEST, Problem
+from api.problems import BAD_REQUEST, OVERLOADED, Problem
 from api.routes import query
 from eventstore.log import EventLog
 from projections.projection import Answer, Query
+from projections.projector import ProjectionsBehind
 
 T = TypeVar("T")
 
@@ -32,12 +33,29 @@ def moment(text: str) -> Moment:
     return Moment(time_us=query.time_us(text))
 
 
+async def position(request: Request, given: Mapping[str, Any]) -> int:
+    """The position that is asked about; without ``as_of`` that which the rows have come to."""
+    house: House = request.state.house
+    if "as_of" not in given:
+        return house.projector.position
+    return await position_of(house.log, given["as_of"])
+
+
 async def answered(request: Request, given: Mapping[str, Any], asked: Query[T]) -> Answer[T]:
     """The answer as it is now, or, where ``as_of`` is given, as it was then."""
     house: House = request.state.house
     if "as_of" not in given:
         return await house.projector.fetch(asked)
-    return await house.projector.fetch_as_of(await position_of(house.log, given["as_of"]), asked)
+    return await answered_at(request, await position(request, given), asked)
+
+
+async def answered_at(request: Request, position: int, asked: Query[T]) -> Answer[T]:
+    """The answer as it was at a position, once the rows have come so far."""
+    house: House = request.state.house
+    try:
+        return await house.projector.fetch_as_of(position, asked)
+    except ProjectionsBehind:
+        raise Problem(OVERLOADED, headers={"Retry-After": "1"}) from None
 
 
 async def position_of(log: EventLog, moment: Moment) -> int:

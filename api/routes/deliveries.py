@@ -11,7 +11,7 @@ from api.auth import Principal
 from api.house import House
 from api.parked import DEVICES_MAX, NoSuchDevice
 from api.problems import BAD_REQUEST, NOT_FOUND, OVERLOADED, Problem
-from api.routes import query
+from api.routes import as_of, query
 from projections.projector import ProjectionsBehind
 from transport.replays import REPLAYS_MAX
 
@@ -23,14 +23,25 @@ async def get_deliveries(request: Request, principal: Principal) -> Response:
     """Devices in order of user and device, and what is parked for each; a member's own only.
 
     ``after`` is the last one, ``user/device``; one device's with ``device``. An event that was
-    asked for again (``requested``) is under way until its device has acknowledged it.
+    asked for again (``requested``) is under way until its device has acknowledged it. With
+    ``as_of``, all of it as it was then.
     """
     house: House = request.state.house
     given = query.parameters(
-        request, device=query.device, after=query.device, limit=query.page_limit(DEVICES_MAX)
+        request,
+        device=query.device,
+        after=query.device,
+        limit=query.page_limit(DEVICES_MAX),
+        as_of=as_of.moment,
     )
+    position = await as_of.position(request, given) if "as_of" in given else None
     user = principal.user if principal.role == "member" else None
-    shown = await parked.devices(house.records, user=user, **{"limit": DEVICES_MAX, **given})
+    wanted = {name: value for name, value in given.items() if name != "as_of"}
+    wanted = {"limit": DEVICES_MAX, "user": user, "position": position, **wanted}
+    try:
+        shown = await parked.devices(house.records, **wanted)
+    except ProjectionsBehind:
+        raise Problem(OVERLOADED, headers={"Retry-After": "1"}) from None
     return Response(orjson.dumps(shown), media_type="application/json")
 
 

@@ -65,6 +65,7 @@ MATRIX: list[tuple[str, str, dict[str, int]]] = [
     ("GET", "/v1/audit/checkpoints", AUDIT),
     ("GET", "/v1/audit/events", AUDIT),
     ("GET", "/v1/audit/ledger", AUDIT),
+    ("GET", "/v1/audit/presence", AUDIT),
     ("GET", "/v1/audit/trace/{position}", AUDIT),
     ("GET", "/v1/audit/screen", AUDIT | {"aud": 400, "adm": 400}),
     ("POST", "/v1/audit/redact", AUDIT | {"aud": 400, "adm": 400}),

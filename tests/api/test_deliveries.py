@@ -194,3 +194,19 @@ def test_the_command_line_lists_and_asks(place: Place, monkeypatch: pytest.Monke
         assert event["position"] == first
         say(socket, {"type": "pong", "id": 9})
         receive(socket, "bye")
+
+
+def test_the_devices_are_shown_as_they_were(client: TestClient, place: Place) -> None:
+    """Before an event was put aside there is nothing, and after its replay what there was then."""
+    [position] = park(client, place, 1)
+    [now] = shown(client, place)
+    assert [event["position"] for event in now["events"]] == [position]
+    head = client.app_state["house"].log.head.position
+    replay(client, place, {"user": "ana"})
+    [asked] = shown(client, place)
+    assert asked["replaying"] == 1
+    assert shown(client, place, as_of=head) == [now]
+    assert shown(client, place, as_of=now["last_at"]) == [now]
+    [before] = shown(client, place, as_of=position)
+    assert (before["parked"], before["events"]) == (0, [])
+    assert shown(client, place, as_of=1) == []

@@ -56,9 +56,9 @@ class House:
         if self.position == 1:
             return Draft("system", ServerStarted("boot", "1"))
         chance = self._random.random()
-        if chance < 0.42 or not self._sent:
+        if chance < 0.28 or not self._sent:
             return self._message()
-        if chance < 0.70:
+        if chance < 0.46:
             return self._about(*self._random.choice(self._sent[-2_000:]))
         return self._of_device(self._random.choice(self._devices))
 
@@ -72,7 +72,7 @@ class House:
         inbox, conversation = self._conversation()
         id_ = f"wamid.{self.position:012d}"
         contact = Contact(conversation, f"Contact {conversation[-6:]}", conversation)
-        text = " ".join(random.choices(WORDS, k=random.randrange(3, 30)))
+        text = " ".join(random.choices(WORDS, k=random.randrange(2, 12)))
         direction = "outbound" if random.random() < 0.5 else "inbound"
         if random.random() < 0.03 and self._sent:
             content: Text | Reaction = Reaction(random.choice(self._sent[-50:])[2], "👍")
@@ -90,7 +90,7 @@ class House:
             event = MessageStatusChanged(id_, self._random.choice(("sent", "delivered", "read")))
         elif chance < 0.96:
             event = ConversationRead(self.position - 1, "user1")
-        elif chance < 0.995:
+        elif chance < 0.999:
             event = MessageEdited(id_, Text("outra coisa"))
         else:
             event = ContactAliased(self._conversation()[1], "changed_number")

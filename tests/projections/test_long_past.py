@@ -46,15 +46,15 @@ async def told(log: EventLog, it: Projector, positions: list[int]) -> dict[int, 
     for position in positions:
         at_us = await log.recorded_at(position)
         assert at_us is not None
-        listed = await it.fetch_as_of(position, list_conversations(SEEN, limit=20))
+        listed = await it.fetch_as_of(position, list_conversations(SEEN, limit=10))
         newest = listed.rows[0].id
         rest = [
             await it.fetch_as_of(position, query)
             for query in (
-                list_messages(SEEN, newest, limit=20),
-                list_deliveries(limit=20),
-                list_parked(limit=20),
-                list_connections(limit=20),
+                list_messages(SEEN, newest, limit=10),
+                list_deliveries(limit=10),
+                list_parked(limit=10),
+                list_connections(limit=10),
                 presence(at_us),
             )
         ]
@@ -76,7 +76,7 @@ def test_200_positions_answer_the_same_after_a_rebuild_a_restart_and_during_writ
     """Lists, messages, queues and presence, byte for byte."""
 
     async def scenario() -> None:
-        house, path = House(5, conversations=1_000, devices=100), tmp_path / "projections.db"
+        house, path = House(5, conversations=500, devices=60), tmp_path / "projections.db"
         positions = Random(5).sample(range(EVENTS // 100, EVENTS), POSITIONS)
         log = await EventLog.open(tmp_path / "data")
         for _ in range(EVENTS // GROUP):

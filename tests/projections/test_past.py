@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from attrs import evolve
-from hypothesis import Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eventstore.codec import decode_recorded
@@ -26,7 +26,6 @@ from tests.projections.hostile import (
 )
 from tests.projections.test_hostile_log import ERASABLE, logs
 
-DEV = (Phase.generate,)
 ASKED = (CONVERSATIONS_ROWS, MESSAGES, DELIVERIES, CONNECTIONS)
 BOTH, A = frozenset(INBOXES), frozenset({"a"})
 
@@ -83,7 +82,7 @@ def blanked(events: list[RecordedEvent]) -> list[RecordedEvent]:
 
 
 @given(logs(), st.data())
-@settings(max_examples=60, deadline=None, phases=DEV)
+@settings(max_examples=40, deadline=None)
 def test_the_past_of_any_log_is_what_folding_it_up_to_there_gives(
     made: tuple[Log, dict[str, str]], data: st.DataObject
 ) -> None:
@@ -101,7 +100,7 @@ def test_the_past_of_any_log_is_what_folding_it_up_to_there_gives(
     ),
     st.data(),
 )
-@settings(max_examples=60, deadline=None, phases=DEV)
+@settings(max_examples=40, deadline=None)
 def test_the_past_of_a_busy_inbox_is_what_folding_it_up_to_there_gives(
     history: list[Fact], data: st.DataObject
 ) -> None:
@@ -115,7 +114,7 @@ def test_the_past_of_a_busy_inbox_is_what_folding_it_up_to_there_gives(
     st.lists(st.builds(Fact, st.just("client:ann/phone"), of_devices), min_size=8, max_size=40),
     st.data(),
 )
-@settings(max_examples=60, deadline=None, phases=DEV)
+@settings(max_examples=40, deadline=None)
 def test_the_past_of_a_busy_device_is_what_folding_it_up_to_there_gives(
     history: list[Fact], data: st.DataObject
 ) -> None:

@@ -23,7 +23,7 @@ from eventstore.events import (
     RecordedEvent,
 )
 from eventstore.log import EventLog
-from projections import PROJECTIONS, projector, store
+from projections import PROJECTIONS, lanes, projector, store
 from projections.access import Access
 from projections.conversations import list_conversations
 from projections.messages import list_messages
@@ -290,7 +290,7 @@ def test_a_question_that_finds_the_file_damaged_has_it_folded_anew(tmp_path: Pat
             await until(lambda: it.position == log.head.position)
             before = it._store
             with pytest.MonkeyPatch.context() as reading:
-                reading.setattr(projector, "fetch", _finds_damage)
+                reading.setattr(lanes, "fetch", _finds_damage)
                 with pytest.raises(ProjectionsBehind):
                     await it.fetch(list_conversations(A))
             await until(lambda: it._store is not before and it._db is not None)

@@ -19,6 +19,7 @@ import eventstore.connection
 import eventstore.log
 import eventstore.reader
 import eventstore.writer
+import projections.lanes
 import projections.projector
 import transport.audience
 import transport.hub
@@ -67,7 +68,7 @@ def standing_in(disk: Disk, rng: Random) -> Iterator[None]:
         (eventstore.log, "free_bytes", lambda _: 0 if disk.weather.full else GIB),
         (eventstore.log, "_PRIMING_PAGE", rng.choice((2, 1_000))),
         (eventstore.reader, "_INBOXES_A_QUERY", rng.choice((1, 200))),
-        (projections.projector, "ThreadPoolExecutor", Thread),
+        (projections.lanes, "ThreadPoolExecutor", Thread),
         (projections.projector, "PAGE_EVENTS", rng.choice((3, 1_000))),
         (transport.hub, "token_urlsafe", lambda size: entropy.randbytes(size).hex()),
         (transport.hub, "PAGE_EVENTS_MAX", page),
