@@ -8,7 +8,10 @@ at once, all that a delivery costs was a tenth more.
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Protocol
+
+logger = logging.getLogger(__name__)
 
 BYTES_MAX = 1024 * 1024
 
@@ -17,7 +20,10 @@ class Receiver(Protocol):
     """Whoever reads a socket."""
 
     def received(self, data: bytes) -> None:
-        """Handle bytes, in the order in which they came; raises nothing."""
+        """Handle bytes, in the order in which they came."""
+
+    def failed(self) -> None:
+        """That raised something it should not have."""
 
 
 class Arrivals:
@@ -39,7 +45,11 @@ class Arrivals:
             self.handle()
 
     def handle(self) -> None:
-        """Handle all that waits, now."""
+        """Handle all that waits, now; a fault in one receiver is no other's."""
         waiting, self._waiting, self._bytes = self._waiting, [], 0
         for receiver, data in waiting:
-            receiver.received(data)
+            try:
+                receiver.received(data)
+            except Exception:
+                logger.exception("a connection failed")
+                receiver.failed()

@@ -29,8 +29,6 @@ CLOSING_S = 2.0
 FRAGMENTS_MAX = 64
 WRITE_HIGH_WATER_BYTES = 64 * 1024
 
-logger = logging.getLogger(__name__)
-
 quiet = logging.getLogger("malote.websocket")
 """For websockets, which logs every frame at DEBUG, tokens included (security row 38)."""
 quiet.setLevel(logging.WARNING)
@@ -155,17 +153,13 @@ class DirectChannel(asyncio.Protocol):
         """Bytes came."""
         self._arrivals.add(self, data)
 
-    def received(self, data: bytes) -> None:
-        """Handle what came; a fault in it costs this connection, and no other."""
-        try:
-            self._received(data)
-        except Exception:
-            logger.exception("a connection failed and is dropped")
-            self._connection_lost("internal error")
-            self._transport.abort()
+    def failed(self) -> None:
+        """What came could not be handled."""
+        self._connection_lost("internal error")
+        self._transport.abort()
 
-    def _received(self, data: bytes) -> None:
-        # Nearly always exactly one short text frame.
+    def received(self, data: bytes) -> None:
+        """Handle what came: nearly always exactly one short text frame."""
         if self._splitter is None and (text := short_text(data)) is not None:
             if self._open and self._connection is not None and self._fragments is None:
                 self._connection.received(text)  # written out here: it runs for every ack

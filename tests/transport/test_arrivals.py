@@ -22,6 +22,10 @@ class Reader:
         self.heard.append(data)
         self.then()
 
+    def failed(self) -> None:
+        """Remember, too."""
+        self.heard.append(b"failed")
+
 
 def test_all_is_handled_in_order_before_the_next_turn() -> None:
     """Whoever awaits anything finds it done."""
@@ -38,6 +42,25 @@ def test_all_is_handled_in_order_before_the_next_turn() -> None:
             await asyncio.sleep(0)
             assert order == ["one", "other", "one"] * (round_ + 1)
         assert one.heard == [b"a", b"c"] * 3
+
+    asyncio.run(scenario())
+
+
+def test_a_fault_is_of_whom_it_happened_to() -> None:
+    """The others are handled all the same."""
+
+    async def scenario() -> None:
+        arrivals, one, other = Arrivals(), Reader(), Reader()
+
+        def fail() -> None:
+            raise RuntimeError("a fault")
+
+        one.then = fail
+        for reader in (one, other, one):
+            arrivals.add(reader, b"a")
+        arrivals.handle()
+        assert one.heard == [b"a", b"failed"] * 2
+        assert other.heard == [b"a"]
 
     asyncio.run(scenario())
 
