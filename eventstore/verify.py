@@ -48,7 +48,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -62,6 +61,7 @@ FIRST_ROWID = -(2**63)  # rows at 0 and below are found, not passed over
 LAST_ROWID = 2**63 - 1
 PART_EVENTS = 10_000
 """A process of its own pays for its start from here on."""
+MAPPED_BYTES_MAX = 2**40
 NEVER = 2**64
 BUSY_TIMEOUT_S = 30.0
 NAMES_REMEMBERED_MAX = 10_000
@@ -471,13 +471,9 @@ def _look_at_log(file: Path, walk: _Walk, on_progress: Progress | None, processe
         total = _count(connection)
     # Forked while no database is open here and no thread is: a child must not inherit either.
     with (
-        _parts_elsewhere(file, walk.anchors, total, processes) as parts,
+        _elsewhere(file, walk.anchors, total, processes) as (beside, parts),
         closing(_open(file)) as connection,
-        ThreadPoolExecutor(max_workers=1) as pool,
     ):
-        # Both work in C without the interpreter's lock, beside the walk.
-        structure = pool.submit(_quick_check, file)
-        keys = pool.submit(_check_keys, file)
         for until, result in parts:
             _walk_chain(connection, walk, on_progress, total, until)
             _join(walk, until, result())
@@ -485,10 +481,11 @@ def _look_at_log(file: Path, walk: _Walk, on_progress: Progress | None, processe
         _walk_chain(connection, walk, on_progress, total)
         # The end first: what was cut off may be what explains an erasure before it.
         _check_end(walk)
-        keys.result()
+        told = beside()
+        _hear(told, "keys", lambda: _check_keys(file))
         _check_erasures(walk, lambda position: _is_erased(connection, position))
         _check_checkpoints(walk, lambda position: _hash_at(connection, position))
-        structure.result()
+        _hear(told, "structure", lambda: _quick_check(file))
     return epoch
 
 
@@ -604,23 +601,32 @@ def _walk_chain(
             on_progress(walk.position, max(total, walk.position))
 
 
-_Part: TypeAlias = tuple[int, Callable[[], dict[str, Any]]]
-"""A position from which another process walks on, and what it found; {} if nothing came of it."""
+_Result: TypeAlias = Callable[[], dict[str, Any]]
+"""What another process found; {} if nothing came of it."""
 
 
 @contextmanager
-def _parts_elsewhere(
+def _elsewhere(
     file: Path, anchors: Sequence[Anchor], total: int, processes: int
-) -> Iterator[list[_Part]]:
-    """All equal parts of a log but the first, each walked by a process of its own."""
+) -> Iterator[tuple[_Result, list[tuple[int, _Result]]]]:
+    """What other processes do: the checks beside the walk, and equal parts of the walk itself.
+
+    A part comes with the position from which it walks on. Of a short log all is left to this one.
+    """
     count = max(1, min(processes, total // PART_EVENTS)) if hasattr(os, "fork") else 1
     ends = [total * part // count for part in range(1, count)] + [LAST_ROWID]
+    work = [
+        functools.partial(_walk_part, file, anchors, *part) for part in itertools.pairwise(ends)
+    ]
+    if work:
+        work.append(functools.partial(_check_beside, file))
     children: list[tuple[int, int]] = []
     try:
-        for begin, end in itertools.pairwise(ends):
-            children.append(_forked(functools.partial(_walk_part, file, anchors, begin, end)))
-        results = [functools.partial(_result_of, pipe) for _, pipe in children]
-        yield list(zip(ends, results, strict=False))
+        for each in work:
+            children.append(_forked(each))  # noqa: PERF401 - if a fork fails, the others must end
+        results: list[_Result] = [functools.partial(_result_of, pipe) for _, pipe in children]
+        *parts, beside = results or [dict]
+        yield beside, list(zip(ends, parts, strict=False))
     finally:
         for process, pipe in children:
             os.close(pipe)
@@ -650,6 +656,29 @@ def _result_of(pipe: int) -> dict[str, Any]:
     except ValueError:
         return {}  # it failed, or was killed: this process walks there itself
     return found if isinstance(found, dict) else {}
+
+
+def _check_beside(file: Path) -> dict[str, Any]:
+    """What needs no walk along the chain, by name: the fault, or None."""
+    # Mapped, which halves the cost: what a broken disk then does to a process, it does to this one.
+    structure = functools.partial(_quick_check, file, mapped=True)
+    return {"keys": _fault_of(lambda: _check_keys(file)), "structure": _fault_of(structure)}
+
+
+def _fault_of(check: Callable[[], None]) -> dict[str, Any] | None:
+    try:
+        check()
+    except _Found as found:
+        return asdict(found.fault)
+    return None
+
+
+def _hear(told: dict[str, Any], name: str, check: Callable[[], None]) -> None:
+    """Take another process's word for it, or, where there is none, check."""
+    if name not in told:
+        check()
+    elif told[name] is not None:
+        raise _Found(**told[name])
 
 
 def _walk_part(file: Path, anchors: Sequence[Anchor], begin: int, end: int) -> dict[str, Any]:
@@ -804,8 +833,10 @@ def _check_keys(file: Path) -> None:
         )
 
 
-def _quick_check(file: Path) -> None:
+def _quick_check(file: Path, *, mapped: bool = False) -> None:
     with closing(_open(file)) as connection:
+        if mapped:
+            connection.execute(f"PRAGMA mmap_size = {MAPPED_BYTES_MAX}")
         (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if verdict != "ok":
         raise _Found(

@@ -13,7 +13,7 @@ import pytest
 
 from eventstore import verify as verifier
 from eventstore.verify import Anchor, Report, verify
-from tests.eventstore.test_verify import EVENTS, history, receipt, tamper, write
+from tests.eventstore.test_verify import EVENTS, break_index, history, receipt, tamper, write
 
 # The workers of a parallel test run have a thread beside the tests, which never holds a lock here.
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
@@ -105,6 +105,23 @@ def test_what_another_process_does_not_finish_is_walked_here(
     assert (report.fault, report.events) == (None, EVENTS)
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_what_no_walk_shows_is_found_beside_it(
+    sound: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed: bool
+) -> None:
+    """A broken index, a key without an event: by another process, or by this one in its place."""
+    if killed:
+        monkeypatch.setattr(verifier, "_check_beside", lambda _: os.kill(os.getpid(), 9))
+    broken = Path(shutil.copy(sound, tmp_path / "broken.db"))
+    break_index(broken)
+    keyed = Path(shutil.copy(sound, tmp_path / "keyed.db"))
+    tamper(keyed, "UPDATE keys SET position = 99 WHERE position = 5")
+    for file, kind in ((broken, "file"), (keyed, "key")):
+        fault = demand_the_same(file, receipt(ROWS, EVENTS)).fault
+        assert fault is not None
+        assert fault.kind == kind
 
 
 def test_a_program_with_threads_is_not_forked() -> None:
