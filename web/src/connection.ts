@@ -10,17 +10,21 @@
 
 import { Acks } from "./acks";
 import { backoffMs } from "./backoff";
+import * as CLOSE from "./close";
 import {
   type CloseInfo,
   type ConnectionOptions,
   initialState,
   socketUrl,
 } from "./connectionOptions";
+import { Credential } from "./credential";
 import { epochOf, positionOf } from "./cursor";
 import { Intake } from "./intake";
 import type { ConnectionState, StopReason } from "./model";
+import { listen } from "./senses";
+import { Snapshot } from "./snapshot";
+import { stopReason } from "./stopping";
 import {
-  CLOSE,
   type ClientFrame,
   type Cursor,
   type LiveFrame,
@@ -45,26 +49,16 @@ const STEADY_MS = 30_000;
 const RTT_HISTORY_MS = 5 * 60_000;
 /** What the server may say before `welcome`. */
 const EARLY: ReadonlySet<string> = new Set(["welcome", "bye", "error"]);
-/** How long before a token's end its successor is asked for, and when again if none was taken. */
-const RENEW_MARGIN_MS = 60_000;
-const RENEW_AGAIN_MS = 10_000;
-/** How long progress (`cursor`, `pending`, `rttMs`) may gather before listeners hear of it. */
-const PROGRESS_MS = 100;
 
 export class Connection {
   readonly #options: ConnectionOptions;
-  readonly #listeners = new Set<() => void>();
+  readonly #shown: Snapshot;
+  readonly #credential: Credential;
   readonly #intake: Intake;
   readonly #acks = new Acks((frame) => this.#send(frame));
-  /** What listeners know, and what they will be told next. */
-  #told: ConnectionState;
-  #state: ConnectionState;
-  #telling: ReturnType<typeof setTimeout> | undefined;
 
   #running = false;
-  /** Given by `refresh`, in place of a plain one. */
-  #renewed: string | null = null;
-  #renewAt = Number.POSITIVE_INFINITY;
+  #deafen = () => {};
   #socket: WebSocket | null = null;
   /** Changes with each link; what belongs to an older one is ignored. */
   #link = 0;
@@ -80,8 +74,9 @@ export class Connection {
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
-    this.#told = this.#state = initialState(options);
-    this.#intake = new Intake(this.#state.cursor, options, {
+    this.#shown = new Snapshot(initialState(options));
+    this.#credential = new Credential(options.token);
+    this.#intake = new Intake(this.#shown.next.cursor, options, {
       handled: ({ cursor }, events) => this.#handled(cursor, events),
       live: (frame) => this.#live(frame),
       send: (frame) => this.send(frame),
@@ -92,12 +87,9 @@ export class Connection {
   // --- what the application asks ---------------------------------------------------------------
 
   /** Immutable; a new object with each change that listeners are told of. */
-  getSnapshot = (): ConnectionState => this.#told;
+  getSnapshot = (): ConnectionState => this.#shown.told;
 
-  subscribe = (listener: () => void): (() => void) => {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
-  };
+  subscribe = (listener: () => void): (() => void) => this.#shown.subscribe(listener);
 
   get readyState(): number {
     return this.#socket?.readyState ?? 3;
@@ -108,9 +100,9 @@ export class Connection {
     if (this.#running) return;
     this.#running = true;
     this.#attempts = 0;
-    for (const [target, type, listener] of this.#senses) target.addEventListener(type, listener);
+    this.#deafen = listen(this.#woken, this.#offline, this.#leaving);
     this.#watch = setInterval(this.#look, WATCH_MS);
-    this.#set({ status: "connecting", stopReason: null, downSince: Date.now() });
+    this.#shown.set({ status: "connecting", stopReason: null, downSince: Date.now() });
     if (navigator.onLine === false) this.#offline();
     else this.#open();
   }
@@ -119,13 +111,13 @@ export class Connection {
   stop(reason: StopReason = "idle"): void {
     if (!this.#running) return;
     this.#running = false;
-    for (const [target, type, listener] of this.#senses) target.removeEventListener(type, listener);
+    this.#deafen();
     clearInterval(this.#watch);
     clearTimeout(this.#retry);
     this.#acks.flush();
     this.#detach();
-    const downSince = this.#state.downSince ?? Date.now();
-    this.#set({ status: "stopped", stopReason: reason, retryAt: null, downSince });
+    const downSince = this.#shown.next.downSince ?? Date.now();
+    this.#shown.set({ status: "stopped", stopReason: reason, retryAt: null, downSince });
   }
 
   /** Connects at once where a link is missing; begins anew where it had stopped. */
@@ -136,7 +128,7 @@ export class Connection {
 
   /** Renews a plain token, on this link and later ones. */
   refresh(token: string): void {
-    this.#renewed = token;
+    this.#credential.replace(token);
     this.#send({ type: "refresh", token });
   }
 
@@ -153,11 +145,12 @@ export class Connection {
     const link = this.#link;
     this.#attempts += 1;
     this.#openedAt = this.#heardAt = Date.now();
-    const status = this.#state.status === "connecting" ? "connecting" : "reconnecting";
-    this.#set({ status, attempt: this.#attempts, retryAt: null });
+    const status = this.#shown.next.status === "connecting" ? "connecting" : "reconnecting";
+    this.#shown.set({ status, attempt: this.#attempts, retryAt: null });
     try {
-      const { token: given } = this.#options;
-      const token = typeof given === "string" ? (this.#renewed ?? given) : await given();
+      const asked = this.#credential.ask();
+      // A plain token's socket opens at once, within `start`.
+      const token = typeof asked === "string" ? asked : await asked;
       if (link === this.#link && this.#running) this.#attach(token);
     } catch (error) {
       this.#options.onError?.(error);
@@ -189,7 +182,7 @@ export class Connection {
     const socket = this.#socket;
     this.#link += 1;
     this.#socket = this.#welcome = this.#missing = null;
-    this.#renewAt = Number.POSITIVE_INFINITY;
+    this.#credential.lasts(null);
     this.#intake.clear();
     this.#acks.begin();
     if (socket === null) return;
@@ -205,14 +198,16 @@ export class Connection {
     }
     this.#detach();
     const lastClose = { code, reason };
-    const downSince = this.#state.downSince ?? Date.now();
-    this.#note({ lastClose, downSince, session: null, missed: 0 });
+    const downSince = this.#shown.next.downSince ?? Date.now();
+    this.#shown.note({ lastClose, downSince, session: null, missed: 0 });
     this.#options.onClose?.(lastClose);
     if (this.#running) this.#comeBack(lastClose, welcomed, retryAfterMs); // or stopped by `onClose`
   }
 
   #comeBack(close: CloseInfo, welcomed: boolean, retryAfterMs: number): void {
-    const stop = this.#stopReason(close, welcomed);
+    // After a welcome the token was good and has expired: a fresh one is tried, once.
+    const mayRenew = welcomed && this.#credential.renews;
+    const stop = stopReason(close, mayRenew, this.#attempts, this.#options);
     if (stop !== null) {
       this.stop(stop);
       return;
@@ -230,36 +225,12 @@ export class Connection {
     const waitMs = retryAfterMs + (atOnce ? 0 : backoffMs(this.#attempts, Math.random()));
     this.#retry = setTimeout(this.tryNow, waitMs);
     const attempt = this.#attempts + 1;
-    this.#set({ status: "reconnecting", attempt, retryAt: Date.now() + waitMs });
-  }
-
-  #stopReason(close: CloseInfo, welcomed: boolean): StopReason | null {
-    const { maxAttempts, shouldReconnect } = this.#options;
-    const { code } = close;
-    // After a welcome the token was good and has expired: a fresh one is tried, once.
-    const expired =
-      code === CLOSE.UNAUTHORIZED && welcomed && typeof this.#options.token !== "string";
-    if (code >= 4500 && code < 5000 && !expired) {
-      if (code === CLOSE.UNAUTHORIZED) return "signed_out";
-      if (code === CLOSE.REVOKED) return "revoked";
-      return code === CLOSE.VERSION_NOT_SUPPORTED ? "not_supported" : "refused";
-    }
-    if (maxAttempts != null && this.#attempts >= maxAttempts) return "attempts_used_up";
-    return shouldReconnect?.(close) === false ? "refused" : null;
-  }
-
-  /** Well before its end: an identity service that is slow shall not cost the link. */
-  #lasts(expiresInMs: number | null | undefined): void {
-    const lifeMs = expiresInMs ?? Number.POSITIVE_INFINITY;
-    this.#renewAt = Date.now() + Math.max(lifeMs - RENEW_MARGIN_MS, lifeMs / 2);
+    this.#shown.set({ status: "reconnecting", attempt, retryAt: Date.now() + waitMs });
   }
 
   async #renew(): Promise<void> {
-    const { token } = this.#options;
-    this.#renewAt = Date.now() + RENEW_AGAIN_MS;
-    if (typeof token === "string") return;
     try {
-      this.#send({ type: "refresh", token: await token() });
+      this.#send({ type: "refresh", token: await this.#credential.ask() });
     } catch (error) {
       this.#options.onError?.(error);
     }
@@ -270,13 +241,13 @@ export class Connection {
   readonly #offline = (): void => {
     clearTimeout(this.#retry);
     this.#detach();
-    const downSince = this.#state.downSince ?? Date.now();
-    this.#set({ status: "offline", retryAt: null, session: null, downSince });
+    const downSince = this.#shown.next.downSince ?? Date.now();
+    this.#shown.set({ status: "offline", retryAt: null, session: null, downSince });
   };
 
   /** The tab or the network is back: wait no longer, and ask more of a link that is quiet. */
   readonly #woken = (): void => {
-    if (document.visibilityState === "hidden" && this.#state.status !== "offline") return;
+    if (document.visibilityState === "hidden" && this.#shown.next.status !== "offline") return;
     if (this.#socket === null) this.tryNow();
     else this.#checkSilence(1);
   };
@@ -285,25 +256,17 @@ export class Connection {
   readonly #leaving = (): void => {
     this.#acks.flush();
     this.#detach();
-    this.#set({ status: "reconnecting", downSince: this.#state.downSince ?? Date.now() });
+    this.#shown.set({
+      status: "reconnecting",
+      downSince: this.#shown.next.downSince ?? Date.now(),
+    });
   };
 
-  readonly #senses: readonly [EventTarget, string, () => void][] =
-    typeof window === "undefined"
-      ? []
-      : [
-          [window, "online", this.#woken],
-          [window, "offline", this.#offline],
-          [window, "pagehide", this.#leaving],
-          [window, "pageshow", this.#woken],
-          [document, "visibilitychange", this.#woken],
-        ];
-
   readonly #look = (): void => {
-    if (Date.now() >= this.#renewAt) void this.#renew();
+    if (this.#credential.isDue()) void this.#renew();
     if (this.#socket === null) {
       // A timer does not run while the machine sleeps, and a clock may be set back.
-      const { retryAt } = this.#state;
+      const { retryAt } = this.#shown.next;
       if (retryAt !== null && Date.now() > retryAt + WATCH_MS) this.tryNow();
       return;
     }
@@ -327,14 +290,14 @@ export class Connection {
     const expectedMs = interval_ms * 1.1; // the server's jitter
     if (silentMs > expectedMs + timeouts * timeout_ms) {
       this.#lost(CLOSE.ABNORMAL, "no sign of life");
-    } else if (silentMs > expectedMs + timeout_ms / 2 && this.#state.missed === 0) {
-      this.#set({ missed: 1, quality: "poor" });
+    } else if (silentMs > expectedMs + timeout_ms / 2 && this.#shown.next.missed === 0) {
+      this.#shown.set({ missed: 1, quality: "poor" });
     }
   }
 
   #lacks(cursor: Cursor): boolean {
     // With something unacknowledged the window may be full, and the server owes us nothing yet.
-    const idle = this.#state.status === "live" && !this.#acks.outstanding;
+    const idle = this.#shown.next.status === "live" && !this.#acks.outstanding;
     return idle && positionOf(cursor) > positionOf(this.#received);
   }
 
@@ -342,7 +305,7 @@ export class Connection {
 
   #hear(text: string): void {
     this.#heardAt = Date.now();
-    if (this.#state.missed > 0) this.#set({ missed: 0 });
+    if (this.#shown.next.missed > 0) this.#shown.set({ missed: 0 });
     try {
       this.#take(JSON.parse(text) as ServerFrame, text.length);
     } catch (error) {
@@ -380,7 +343,7 @@ export class Connection {
         this.#resetTo(frame);
         break;
       case "refreshed":
-        this.#lasts(frame.expires_in_ms);
+        this.#credential.lasts(frame.expires_in_ms);
         break;
       case "error":
         this.#options.onError?.(frame.problem);
@@ -394,8 +357,8 @@ export class Connection {
     const { resume } = frame;
     this.#welcome = frame;
     this.#acks.begin(frame.window);
-    this.#lasts(frame.expires_in_ms);
-    this.#set({
+    this.#credential.lasts(frame.expires_in_ms);
+    this.#shown.set({
       status: "catching_up",
       session: frame.session,
       user: frame.user,
@@ -434,10 +397,10 @@ export class Connection {
 
   #pinged({ cursor, rtt_ms: rttMs, quality }: PingFrame): void {
     const at = Date.now();
-    const recent = this.#state.rttHistory.filter((one) => at - one.at <= RTT_HISTORY_MS);
+    const recent = this.#shown.next.rttHistory.filter((one) => at - one.at <= RTT_HISTORY_MS);
     const rttHistory = rttMs === null ? recent : [...recent, { at, rttMs }];
-    this.#note({ quality, rttMs, rttHistory });
-    if (quality !== this.#told.quality) this.#tell();
+    this.#shown.note({ quality, rttMs, rttHistory });
+    if (quality !== this.getSnapshot().quality) this.#shown.set({});
     if (this.#missing === null && this.#lacks(cursor)) {
       // Not believed at once: the event may be on its way behind this very ping.
       const until = at + (this.#welcome?.heartbeat.timeout_ms ?? 0);
@@ -448,8 +411,8 @@ export class Connection {
   // --- what the application did ----------------------------------------------------------------
 
   #handled(cursor: Cursor, events: readonly WireEvent[]): void {
-    const { status, pending, completeTo } = this.#state;
-    this.#note({
+    const { status, pending, completeTo } = this.#shown.next;
+    this.#shown.note({
       cursor: this.#intake.cursor,
       pending: Math.max(0, pending - events.length),
       completeTo: status === "live" ? (events.at(-1)?.time ?? completeTo) : completeTo,
@@ -459,31 +422,11 @@ export class Connection {
 
   #live({ time: completeTo }: LiveFrame): void {
     if (!this.#sentAway || Date.now() - this.#openedAt >= STEADY_MS) this.#attempts = 0;
-    this.#set({ status: "live", attempt: 0, pending: 0, completeTo, downSince: null });
+    this.#shown.set({ status: "live", attempt: 0, pending: 0, completeTo, downSince: null });
   }
 
   #failed(error: unknown, current: boolean): void {
     this.#options.onError?.(error);
     if (current) this.#lost(CLOSE.ABNORMAL, "the application could not handle it");
-  }
-
-  // --- telling ---------------------------------------------------------------------------------
-
-  /** Progress: listeners hear of it soon, however much of it there is. */
-  #note(changes: Partial<ConnectionState>): void {
-    this.#state = { ...this.#state, ...changes };
-    this.#telling ??= setTimeout(() => this.#tell(), PROGRESS_MS);
-  }
-
-  #set(changes: Partial<ConnectionState>): void {
-    this.#state = { ...this.#state, ...changes };
-    this.#tell();
-  }
-
-  #tell(): void {
-    clearTimeout(this.#telling);
-    this.#telling = undefined;
-    this.#told = this.#state;
-    for (const listener of this.#listeners) listener();
   }
 }

@@ -253,23 +253,6 @@ export type ServerFrame =
   | ErrorFrame
   | ByeFrame;
 
-/** 4000-4499: reconnect with the same cursor. 4500-4999: do not; show it. */
-export const CLOSE = {
-  NORMAL: 1000,
-  ABNORMAL: 1006,
-  RESTART: 1012,
-  OVERLOADED: 1013,
-  BAD_FRAME: 4400,
-  STALLED: 4408,
-  REPLACED: 4409,
-  ACK_OVERDUE: 4410,
-  ACCESS_CHANGED: 4411,
-  TOO_FAST: 4429,
-  UNAUTHORIZED: 4501,
-  REVOKED: 4503,
-  VERSION_NOT_SUPPORTED: 4505,
-} as const;
-
 /** An RFC 9457 object; `type` is `urn:malote:problem:<name>`. */
 export interface Problem {
   type: string;

@@ -1,8 +1,8 @@
 // The one place that says how things stand. Fixed width, never blinking; spoken once it has lasted.
 
 import type { ReactNode } from "react";
+import * as CLOSE from "../close";
 import type { ConnectionState, InboxStore } from "../model";
-import { CLOSE } from "../wire";
 import { useNow, useSettled } from "./hooks";
 import { CatchingUpMark, CrossMark, LiveMark, OpenMark, SlowMark, StopMark } from "./icons";
 import { Sparkline } from "./Sparkline";

@@ -1,6 +1,7 @@
 // The inbox of one tab. One tab of the browser leads: it holds the connection, stores what comes
 // and passes it on; the others fold the same frames.
 
+import * as CLOSE from "../../close";
 import { Connection } from "../../connection";
 import type {
   ConnectionState,
@@ -11,7 +12,6 @@ import type {
   SyncOutcome,
 } from "../../model";
 import { ProblemError } from "../../model";
-import { CLOSE } from "../../wire";
 import { Applying } from "./applying";
 import { Database } from "./database";
 import { Http } from "./http";
