@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.web.conftest import Profile
-from tests.web.house import House
+from tests.web.house import House, opened
 from tests.web.looking import bubbles, live, open_row, row
 from tests.web.test_inbox_access import findings
 from tests.web.test_operations import REFUSING
@@ -22,52 +24,55 @@ def device(page: Page, user: str, named: str) -> Locator:
     return trace(page).get_by_role("group").filter(has_text=user).filter(has_text=named)
 
 
-def traced(page: Page, house: House, said: str) -> None:
+def traced(page: Page, house: House, contact: str, said: str) -> None:
     """The inbox of an auditor, and the trace of the message that says so."""
     page.goto(house.link("aud"))
     live(page)
-    open_row(page, "Beatriz")
+    open_row(page, contact)
     bubble = page.locator(".bubble").filter(has_text=said)
     bubble.get_by_role("button", name="Trace of the message").click()
     expect(trace(page)).to_contain_text("Stored at position")
 
 
-def written(page: Page, house: House) -> None:
-    """One message that one device has put aside; and who did has the page that is left."""
-    page.goto(house.link())
-    live(page)
-    page.evaluate(REFUSING, house.tokens["ana"])
-    house.say("where is my order?")
-    expect(row(page, "Beatriz")).to_be_visible()
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[House]:
+    """A server in which one device has a message and another put it aside."""
+    with opened(tmp_path_factory.mktemp("told") / "data") as house:
+        page = browser.new_page()
+        page.goto(house.link())
+        live(page)
+        page.evaluate(REFUSING, house.tokens["ana"])
+        house.say("where is my order?")
+        expect(row(page, "Beatriz")).to_be_visible()
+        page.context.close()
+        yield house
 
 
 def test_a_message_is_followed_from_its_webhook_to_each_device(
-    own_house: House, profile: Profile
+    told: House, profile: Profile
 ) -> None:
     """Who has it since when, and why a device has not; what identifies it can be taken along."""
-    written(profile().new_page(), own_house)
     context = profile()
     context.grant_permissions(["clipboard-read", "clipboard-write"])
     page = context.new_page()
-    traced(page, own_house, "where is my order?")
-    told = trace(page)
-    expect(told).to_contain_text("Webhook from whatsapp")
-    expect(told).to_contain_text("signature verified")
+    traced(page, told, "Beatriz", "where is my order?")
+    expect(trace(page)).to_contain_text("Webhook from whatsapp")
+    expect(trace(page)).to_contain_text("signature verified")
     expect(device(page, "ana", "browser-")).to_contain_text("Acknowledged")
     wall = device(page, "ana", "wall")
     expect(wall).to_contain_text("Put aside")
     expect(wall).to_contain_text("no such screen")
-    told.get_by_role("button", name="Copy: SHA-256").click()
-    expect(told.get_by_role("status").filter(has_text="Copied")).to_be_visible()
+    trace(page).get_by_role("button", name="Copy: SHA-256").click()
+    expect(trace(page).get_by_role("status").filter(has_text="Copied")).to_be_visible()
     assert len(page.evaluate("navigator.clipboard.readText()")) == 64
 
 
-def test_what_becomes_of_it_later_is_a_station_too(own_house: House, page: Page) -> None:
+def test_what_becomes_of_it_later_is_a_station_too(told: House, page: Page) -> None:
     """An erasure takes its words, and not the line; the trace is asked for again by a button."""
-    own_house.say("my card number")
-    traced(page, own_house, "my card number")
+    told.say("my card number", contact=4, name="Dandara Rocha")
+    traced(page, told, "Dandara", "my card number")
     position = int(page.evaluate("new URLSearchParams(location.hash.slice(1)).get('m')"))
-    own_house.ask("redact", position=position, reason="asked by the contact", by="aud")
+    told.ask("redact", position=position, reason="asked by the contact", by="aud")
     expect(page.locator(".bubble")).to_contain_text("This message was erased")
     trace(page).get_by_role("button", name="Look again").click()
     expect(trace(page)).to_contain_text("Its words were erased")
@@ -76,13 +81,13 @@ def test_what_becomes_of_it_later_is_a_station_too(own_house: House, page: Page)
     expect(trace(page)).to_contain_text("asked by the contact")
 
 
-def test_the_trace_is_reached_and_left_by_keyboard(own_house: House, page: Page) -> None:
+def test_the_trace_is_reached_and_left_by_keyboard(told: House, page: Page) -> None:
     """The message says so to who cannot see it; Escape leads back, and another conversation too."""
-    own_house.say("first")
-    own_house.say("second", contact=2, name="Caio Tavares")
-    page.goto(own_house.link("aud"))
+    told.say("first", contact=5, name="Elias Monteiro")
+    told.say("second", contact=2, name="Caio Tavares")
+    page.goto(told.link("aud"))
     live(page)
-    open_row(page, "Beatriz")
+    open_row(page, "Elias")
     button = page.get_by_role("button", name="Trace of the message")
     button.focus()
     button.press("Enter")
@@ -111,14 +116,12 @@ def test_a_member_has_no_trace(house: House, page: Page) -> None:
     expect(trace(page)).to_have_count(0)
 
 
-@pytest.mark.parametrize("size", [(1440, 900), (390, 844)], ids=["desktop", "phone"])
-def test_axe_finds_nothing_in_a_trace(
-    own_house: House, profile: Profile, size: tuple[int, int]
-) -> None:
-    """With every part of it open."""
-    written(profile().new_page(), own_house)
-    page = profile(*size).new_page()
-    traced(page, own_house, "where is my order?")
+def test_axe_finds_nothing_in_a_trace(told: House, page: Page) -> None:
+    """With every part of it open, wide and narrow."""
+    traced(page, told, "Beatriz", "where is my order?")
     for closed in trace(page).locator("details:not([open]) > summary").all():
         closed.click()
-    assert findings(page) == []
+    found = {"wide": findings(page)}
+    page.set_viewport_size({"width": 390, "height": 844})
+    found["narrow"] = findings(page)
+    assert found == {"wide": [], "narrow": []}
