@@ -28,7 +28,7 @@ MEASURED_MS = 8_000 if KEEP else 1_000
 """What fills the lines of the round trips."""
 SETTLED_MS = 800
 """The read mark, and rows at rest."""
-BEHIND_IT = ("desktop-operations", "phone-operations", "desktop-past")
+BEHIND_IT = ("desktop-operations", "phone-operations", "desktop-past", "desktop-trace")
 BYTES_MAX = 150_000
 DESKTOP, PHONE = (1440, 900), (390, 844)
 
@@ -166,11 +166,11 @@ def test_the_main_states_are_as_the_readme_shows_them(
         keep(page, picture.name, tmp_path)
 
 
-def keep(page: Page, name: str, elsewhere: Path) -> None:
+def keep(page: Page, name: str, elsewhere: Path, quality: int = 86) -> None:
     """Take the picture: small, and one that the README shows."""
     folder = KEPT if KEEP else elsewhere
     path = folder / f"{name}.jpg"
-    page.screenshot(path=path, type="jpeg", quality=86)
+    page.screenshot(path=path, type="jpeg", quality=quality)
     assert path.stat().st_size < BYTES_MAX, name
     assert f"docs/screenshots/{name}.jpg" in (ROOT / "README.md").read_text()
 
@@ -230,6 +230,12 @@ def test_what_administrators_and_auditors_see_is_as_the_readme_shows_it(
     page = profile(*DESKTOP).new_page()
     in_the_past(page, busy_house)
     keep(page, "desktop-past", tmp_path)
+    page.get_by_role("button", name="Close").first.click()
+    said = page.locator(".bubble").filter(has_text="Can I still change the address?")
+    said.get_by_role("button", name="Trace of the message").click()
+    expect(page.get_by_role("complementary", name="Trace")).to_contain_text("no such screen")
+    page.wait_for_timeout(SETTLED_MS)
+    keep(page, "desktop-trace", tmp_path, quality=74)  # small words in every corner
 
 
 @pytest.mark.parametrize("name", [*(each.name for each in PICTURES), *BEHIND_IT])

@@ -103,6 +103,6 @@ export function apartPx(us: number): number {
   return Math.min(APART_MAX_PX, Math.round(APART_MIN_PX + 7 * tenfolds));
 }
 
-/** A device whose way needs no explaining: addressed, and acknowledged at once. */
+/** A device whose way needs no explaining: addressed, and then acknowledged, or nothing yet. */
 export const isPlain = ({ outcome, steps }: DeviceTrace): boolean =>
-  outcome === "acknowledged" && steps.length <= 2;
+  steps.length <= (outcome === "acknowledged" ? 2 : 1);
