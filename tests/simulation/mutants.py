@@ -8,7 +8,6 @@ from __future__ import annotations
 import __future__
 
 import inspect
-import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -278,7 +277,7 @@ def main(names: Sequence[str]) -> int:
     chosen = [number for number, each in enumerate(MUTANTS) if not names or each.name in names]
     started, survivors = time.monotonic(), 0
     print("| mutant | seed | what was wrong | seconds |\n|---|--:|---|--:|")
-    with ProcessPoolExecutor(int(os.environ.get("W") or os.cpu_count())) as pool:
+    with ProcessPoolExecutor() as pool:
         for number, catch in zip(chosen, pool.map(_hunt, chosen), strict=True):
             survivors += catch.seed is None
             wrong = catch.wrong.replace("|", "\\|")[:110]

@@ -16,6 +16,7 @@ from tests.simulation import doubles, invariants
 from tests.simulation.disk import folder_in_memory
 from tests.simulation.faults import go_wrong, write_messages
 from tests.simulation.history import History
+from tests.simulation.impostors import mute
 from tests.simulation.loop import Stuck, VirtualLoop
 from tests.simulation.plan import draw
 from tests.simulation.process import make_task
@@ -99,6 +100,8 @@ async def _calm(world: World) -> None:
     for app in world.apps:
         if app.aside:
             world.spawn(world.ask_again(app))
+    if world.plan.thorough:
+        await mute(world)
     await asyncio.sleep(SETTLES_WITHIN_S)
     while _behind(world) and world.loop.time() < since + CAUGHT_UP_WITHIN_S:  # noqa: ASYNC110
         await asyncio.sleep(LOOKED_EVERY_S)

@@ -89,7 +89,8 @@ class World:
         rng = Random(self.rng.random())
         window = Window(rng.choice((4, 10, 100)), rng.choice((3_000, 256 * 1024)))
         keeps, puts_aside = rng.choice(tuple(Keeps)), self.plan.puts_aside
-        return App(self, user, device, keeps, window, rng, puts_aside=puts_aside)
+        slow_s = rng.choice((0.0, 0.0, 0.2))
+        return App(self, user, device, keeps, window, rng, puts_aside=puts_aside, slow_s=slow_s)
 
     def newcomer(self) -> App:
         """One more device."""
