@@ -20,6 +20,7 @@ from api.house import House, State, open_house
 from api.middleware import AddressLimit, Answers, Hosts
 from api.rate_limits import RateLimits
 from api.refusals import record_refusals
+from api.retention import compact_heartbeats
 from api.routes import (
     audit,
     contract,
@@ -119,6 +120,8 @@ def create_app(
 def _start_tasks(house: House, tally: Tally) -> None:
     age_s = house.settings.device_expiry_days * 86_400
     house.tasks.start("refusals", partial(record_refusals, house, tally))
+    kept_s = house.settings.heartbeat_retention_hours * 3_600
+    house.tasks.start("retention", partial(compact_heartbeats, house, age_s=kept_s))
     house.tasks.start("expiry", partial(expire_devices, house.records, house.hub, age_s=age_s))
 
 

@@ -182,6 +182,8 @@ class House:
     recorded: Counter[str] = field(factory=Counter)
     """Events by type, since this process started."""
 
+    heartbeats_compacted: int = 0
+
     @property
     def log(self) -> EventLog:
         """The one event log."""

@@ -118,6 +118,7 @@ def _delivery(house: House) -> Iterator[Metric]:
     yield _counter("sessions_closed", "By close code.", figures.closings, "code")
     yield _counter("gaps", "Announced gaps in what a device gets.", figures.gaps, "cause")
     yield _counter("heartbeats_missed", "Pings without a pong.", figures.heartbeats_missed)
+    yield _counter("heartbeats_compacted", "To samples by minute.", house.heartbeats_compacted)
     yield _histogram(
         "heartbeat_round_trip_seconds", "From ping to pong.", {(): figures.round_trip_seconds}
     )

@@ -142,6 +142,11 @@ class Settings:
         validator=_at_least(0.001),
         help="How long events wait for a device; older ones are skipped, and stay in /v1/sync.",
     )
+    heartbeat_retention_hours: float = option(
+        default=24.0,
+        validator=_at_least(1.0),
+        help="Older heartbeats are compacted: one sample a connection and minute is left of them.",
+    )
     device_expiry_days: float = option(
         default=30.0,
         validator=_at_least(0.001),

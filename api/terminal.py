@@ -31,6 +31,7 @@ from eventstore.events import (
     Generic,
     HeartbeatAnswered,
     HeartbeatMissed,
+    HeartbeatsCompacted,
     InboxCreated,
     Location,
     Media,
@@ -157,6 +158,8 @@ def _summary(event: Event) -> str:
             return f"{event.rtt_ms:.1f} ms"
         case HeartbeatMissed():
             return f"{event.missed} in a row"
+        case HeartbeatsCompacted():
+            return f"heartbeats of {len(event.beats)} sessions up to {event.until}"
         case DeliveryAcknowledged():
             return f"{event.count} up to {event.until}"
         case DeliveryRetried():

@@ -18,6 +18,7 @@ from eventstore.chain import GENESIS, SALT_BYTES, data_hash, header, link
 from eventstore.codec import encode
 from eventstore.draft import Draft, Receipt, idempotency_key
 from eventstore.events import (
+    HeartbeatsCompacted,
     MessageRedacted,
     RecordedEvent,
     WebhookDuplicated,
@@ -63,7 +64,8 @@ class Ordered:
 class Applied:
     """What one transaction writes, and what each append is answered once it is durable.
 
-    ``erased`` are positions, of this group or before, that lose their data and salt with it.
+    ``erased`` are positions, of this group or before, that lose their data and salt with it;
+    ``compacted`` ranges in which the heartbeats do.
     """
 
     head: Head
@@ -72,6 +74,7 @@ class Applied:
     keys: list[tuple[bytes, int]]
     receipts: list[list[Receipt]]
     erased: list[int]
+    compacted: list[tuple[int, int]]
 
 
 def order(drafts: Sequence[Draft], data: Sequence[bytes], now: int, entropy: bytes) -> Ordered:
@@ -104,7 +107,10 @@ def apply(head: Head, appends: Sequence[Ordered], known: Mapping[bytes, Known]) 
     """
     batch = _Batch(head, known)
     receipts = [batch.add(append) for append in appends]
-    return Applied(batch.head, batch.events, batch.rows, batch.keys, receipts, batch.erased)
+    return Applied(
+        *(batch.head, batch.events, batch.rows, batch.keys, receipts),
+        *(batch.erased, batch.compacted),
+    )
 
 
 class _Batch:
@@ -116,6 +122,7 @@ class _Batch:
         self.rows: list[EventRow] = []
         self.keys: list[tuple[bytes, int]] = []
         self.erased: list[int] = []
+        self.compacted: list[tuple[int, int]] = []
         self._known = dict(known)
 
     def add(self, append: Ordered) -> list[Receipt]:
@@ -169,6 +176,8 @@ class _Batch:
         self.head = Head(position, recorded_at, hash_)
         if isinstance(draft.event, MessageRedacted):
             self.erased.extend(draft.event.positions)
+        elif isinstance(draft.event, HeartbeatsCompacted):
+            self.compacted.append((draft.event.after, draft.event.until))
         if draft.key is not None:
             self.keys.append((draft.key, position))
             self._known[draft.key] = Known(position, hash_, commitment, salt)

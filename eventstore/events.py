@@ -557,6 +557,35 @@ class RequestsRefused:
 
 
 @frozen
+class CompactedBeats:
+    """What is left of the heartbeats of one session of ``user``'s ``device``.
+
+    Each of ``minutes`` is (minute, n, min, mean, p95, max, missed): the minute counted from the
+    Unix epoch, how many pings were answered in it, their round trips in µs (0 where there was
+    none), and how many were missed.
+    """
+
+    user: str
+    device: str
+    session: str
+    minutes: tuple[tuple[int, ...], ...]
+
+
+@frozen
+class HeartbeatsCompacted:
+    """Every heartbeat with ``after`` < position <= ``until`` lost its content, and this is left.
+
+    A range begins where the one before ended and ends with a whole minute.
+    """
+
+    type: ClassVar[str] = "heartbeat.compacted"
+    version: ClassVar[int] = 1
+    after: int
+    until: int
+    beats: tuple[CompactedBeats, ...]
+
+
+@frozen
 class CheckpointSigned:
     """The log signed its own state: chain ``hash`` at ``position``, hex.
 
@@ -610,6 +639,7 @@ Event: TypeAlias = (
     | ClientDisconnected
     | HeartbeatAnswered
     | HeartbeatMissed
+    | HeartbeatsCompacted
     | DeliveryAcknowledged
     | DeliveryRetried
     | DeliveryParked

@@ -49,10 +49,13 @@ BEGIN SELECT RAISE(ABORT, 'events are appended, without gaps'); END;
 CREATE TRIGGER events_stay BEFORE DELETE ON events
 BEGIN SELECT RAISE(ABORT, 'events are never deleted'); END;
 
--- The one change allowed is erasure: data and salt of a message or webhook, both, to NULL.
+-- The one change allowed is erasure: data and salt of a message, webhook or heartbeat, both, to
+-- NULL. (What records it is in the same transaction: eventstore/writer.py.)
 CREATE TRIGGER events_unchanged BEFORE UPDATE ON events
 WHEN NOT (
-    (OLD.type GLOB 'message.*' OR OLD.type GLOB 'webhook.*') AND OLD.type <> 'message.redacted'
+    (OLD.type GLOB 'message.*' OR OLD.type GLOB 'webhook.*'
+        OR OLD.type IN ('heartbeat.answered', 'heartbeat.missed'))
+    AND OLD.type <> 'message.redacted'
     AND NEW.data IS NULL AND NEW.salt IS NULL
     AND NEW.position IS OLD.position
     AND NEW.recorded_at IS OLD.recorded_at

@@ -12,7 +12,8 @@ Checked, streaming, in memory that does not grow with the log (32 bytes an event
 * ``data_hash = sha256(salt || data)``; where data and salt are gone, a later ``message.redacted``
   must name the position, and what a ``message.redacted`` names must be gone;
 * streams and types have the right form; idempotency keys point to events that exist;
-* only messages and webhooks are ever erased;
+* only messages and webhooks are ever erased, and heartbeats up to where the newest
+  ``heartbeat.compacted`` says: those all, and none beyond;
 * what each ``checkpoint.signed`` in the log says of the log before it, and the signature of the
   newest one by a key that was given;
 * SQLite's own ``quick_check`` of the file; of an export, that each line is as Malote writes it;
@@ -47,6 +48,8 @@ import sqlite3
 import sys
 import threading
 import time
+from array import array
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
@@ -80,6 +83,11 @@ SELECT position FROM keys
 WHERE typeof(position) <> 'integer' OR typeof(digest) <> 'blob'
    OR position NOT BETWEEN 1 AND (SELECT coalesce(max(position), 0) FROM events) LIMIT 1"""
 
+_BEATS = ("heartbeat.answered", "heartbeat.missed")
+_ODD_BEAT = """
+SELECT min(position) FROM events
+WHERE type IN ('heartbeat.answered', 'heartbeat.missed') AND (data IS NULL) = (position > ?)"""
+
 _STREAM = re.compile(r"system|inbox:[^\n]+|client:[^/\n]+/[^\n]+")
 _TYPE = re.compile(r"[a-z]+\.[a-z_]+")
 _RECEIPT = re.compile(r"([1-9][0-9]{0,18}):([0-9a-f]{64}|[0-9a-f]{8})", re.ASCII)
@@ -87,7 +95,7 @@ _CURSOR = re.compile(r"([A-Za-z0-9_-]{1,64})\.([1-9][0-9]{0,18})\.([0-9a-f]{8})"
 _HASH = re.compile(r"[0-9a-f]{64}|[0-9a-f]{8}", re.ASCII)
 _EPOCH = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
-_LOOKED_AT = frozenset({"message.redacted", "checkpoint.signed"})
+_LOOKED_AT = frozenset({"message.redacted", "checkpoint.signed", "heartbeat.compacted"})
 """Types whose content means something for the check; the others' is only hashed."""
 
 Row: TypeAlias = tuple[Any, ...]
@@ -233,6 +241,8 @@ class _Walk:
     erased: set[int] = field(default_factory=set)
     named: dict[int, int] = field(default_factory=dict)  # erased position -> the redaction's own
     checkpoints: list[tuple[int, Anchor]] = field(default_factory=list)  # each with its own place
+    blank: int = 0  # the last heartbeat without content
+    compacted: list[list[int]] = field(default_factory=list)  # each: its own place, after, until
     names: set[str] = field(default_factory=set)  # well-formed streams, types of no consequence
 
     @property
@@ -279,6 +289,8 @@ class _Walk:
             self._note_redaction(row)
         elif row[4] == "checkpoint.signed":
             self._note_checkpoint(row)
+        elif row[4] == "heartbeat.compacted":
+            self._note_compaction(row)
 
     def _check_position(self, position: int) -> None:
         expected = self.position + 1
@@ -321,6 +333,9 @@ class _Walk:
     def _check_content(self, row: Row) -> None:
         position, data, data_hash, salt = row[0], row[6], row[7], row[8]
         if data is None and salt is None:
+            if row[4] in _BEATS:
+                self.blank = position
+                return
             if not row[4].startswith(("message.", "webhook.")):
                 raise _Found(
                     "erased",
@@ -367,6 +382,21 @@ class _Walk:
                 "A redaction must itself stay readable: it is what explains the erased content.",
             )
         self.named.update(targets)
+
+    def _note_compaction(self, row: Row) -> None:
+        try:
+            said = json.loads(row[6])
+            after, until = said["after"], said["until"]
+        except (ValueError, TypeError, KeyError, RecursionError):
+            after = until = None
+        if type(after) is not int or type(until) is not int or not 0 <= after < until < row[0]:
+            raise _Found(
+                "compaction",
+                row[0],
+                "this record of a compaction does not name a range of earlier positions",
+                "It must itself stay readable: it is what explains heartbeats without content.",
+            )
+        self.compacted.append([row[0], after, until])
 
     def _note_checkpoint(self, row: Row) -> None:
         try:
@@ -479,6 +509,9 @@ def _look_at_log(file: Path, walk: _Walk, on_progress: Progress | None, processe
             _join(walk, until, result())
         # All of a short log, what was written since, what another process could not read.
         _walk_chain(connection, walk, on_progress, total)
+        with _at_one_moment(connection):  # or a compaction comes between the walk and the question
+            _walk_chain(connection, walk, on_progress, total)
+            _check_compactions(walk, lambda until: _odd_beat(connection, until))
         # The end first: what was cut off may be what explains an erasure before it.
         _check_end(walk)
         told = beside()
@@ -487,6 +520,20 @@ def _look_at_log(file: Path, walk: _Walk, on_progress: Progress | None, processe
         _check_checkpoints(walk, lambda position: _hash_at(connection, position))
         _hear(told, "structure", lambda: _quick_check(file))
     return epoch
+
+
+@contextmanager
+def _at_one_moment(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        connection.execute("ROLLBACK")
+
+
+def _odd_beat(connection: sqlite3.Connection, until: int) -> int | None:
+    (position,) = connection.execute(_ODD_BEAT, (until,)).fetchone()
+    return None if position is None else int(position)
 
 
 def _is_erased(connection: sqlite3.Connection, position: int) -> bool:
@@ -702,6 +749,8 @@ def _walk_part(file: Path, anchors: Sequence[Anchor], begin: int, end: int) -> d
         "named": list(walk.named.items()),
         "checkpoints": [[place, asdict(anchor)] for place, anchor in walk.checkpoints],
         "confirmed": walk.confirmed,
+        "blank": walk.blank,
+        "compacted": walk.compacted,
         "fault": fault,
     }
 
@@ -718,6 +767,8 @@ def _join(walk: _Walk, begin: int, part: dict[str, Any]) -> None:
         signed = Signature(**found.pop("signed"))
         walk.checkpoints.append((place, Anchor(**found, signed=signed)))
     walk.confirmed = part["confirmed"]
+    walk.blank = max(walk.blank, part["blank"])
+    walk.compacted += part["compacted"]
     walk.anchors = [anchor for anchor in walk.anchors if anchor.position > position]
     if part["fault"] is not None:
         raise _Found(**part["fault"])
@@ -749,6 +800,35 @@ def _check_erasures(walk: _Walk, is_erased: Callable[[int], bool]) -> None:
                 f"its content is there, though position {walk.named[position]} records its erasure",
                 "The erased content was put back, or the erasure never took place.",
             )
+
+
+def _check_compactions(walk: _Walk, odd_beat: Callable[[int], int | None]) -> None:
+    """Ranges join without a gap, so one position says which heartbeats have content."""
+    until = 0
+    for place, after, end in walk.compacted:
+        if after != until:
+            raise _Found(
+                "compaction",
+                place,
+                f"it begins after {after}, the one before it ended at {until}",
+                "A record of a compaction was put in or changed.",
+            )
+        until = end
+    position = odd_beat(until) if until or walk.blank else None
+    if position is not None and position > until:
+        raise _Found(
+            "erased",
+            position,
+            "the content of a heartbeat is gone, and no heartbeat.compacted speaks of it",
+            "The content was removed outside the log's own, recorded compaction.",
+        )
+    if position is not None:
+        raise _Found(
+            "redaction",
+            position,
+            f"the content of a heartbeat is there, though all up to {until} were compacted",
+            "The content was put back, or the compaction never took place.",
+        )
 
 
 def _check_checkpoints(walk: _Walk, hash_at: Callable[[int], bytes]) -> None:
@@ -866,19 +946,29 @@ def _look_at_export(file: Path, walk: _Walk, on_progress: Progress | None) -> st
     """One event a line, as ``interchange.py`` writes them; no byte of a line is free to change."""
     epochs: set[str] = set()
     hashes = bytearray(GENESIS)  # at 32 bytes a position
+    beats: tuple[array[int], array[int]] = (array("q"), array("q"))  # with content, without
     with file.open("rb") as opened:
         size = os.fstat(opened.fileno()).st_size
         while line := opened.readline(_LINE_BYTES_MAX):
             row = _row_of(line, walk.position + 1, epochs)
             walk.take([row])
             hashes += row[11]
+            if row[4] in _BEATS:
+                beats[row[6] is None].append(row[0])
             if on_progress is not None and row[0] % PAGE_EVENTS == 0:
                 done = row[0] * size // opened.tell()
                 on_progress(row[0], max(done, row[0]))
     _check_end(walk)
+    _check_compactions(walk, lambda until: _odd_one(beats, until))
     _check_erasures(walk, lambda _: False)
     _check_checkpoints(walk, lambda position: bytes(hashes[32 * position : 32 * position + 32]))
     return next(iter(epochs), None)
+
+
+def _odd_one(beats: tuple[array[int], array[int]], until: int) -> int | None:
+    there, gone = beats
+    beyond = gone[bisect_right(gone, until) :][:1]
+    return min((at for at in (*there[:1], *beyond) if at in beyond or at <= until), default=None)
 
 
 def _row_of(line: bytes, expected: int, epochs: set[str]) -> Row:

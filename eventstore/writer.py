@@ -40,6 +40,10 @@ FROM json_each(?1) AS row
 _ERASE = """
 UPDATE events SET data = NULL, salt = NULL WHERE position IN (SELECT value FROM json_each(?))
 """
+_COMPACT = """
+UPDATE events SET data = NULL, salt = NULL WHERE position > ? AND position <= ?
+    AND type IN ('heartbeat.answered', 'heartbeat.missed') AND data IS NOT NULL
+"""
 _LOOKUP = """
 WITH RECURSIVE piece(at) AS (
     SELECT 1 UNION ALL SELECT at + 16 FROM piece WHERE at + 16 < length(?1)
@@ -56,6 +60,7 @@ WAL_BYTES_MAX = 64 * 1024 * 1024
 _NO_KEY = bytes(KEY_BYTES)
 _PAGE_BYTES = 4096
 _GROUP_PAGES = 6
+_EVENTS_A_PAGE = 10
 
 
 class Writer:
@@ -94,7 +99,7 @@ class Writer:
         """Write a group; when this returns, it is durable."""
         if not applied.rows:
             return
-        if applied.erased:
+        if applied.erased or applied.compacted:
             await self._commit_and_erase(applied)
         else:
             await self._connection.execute_fetchall(_APPEND, _packed(applied))
@@ -102,11 +107,15 @@ class Writer:
 
     async def _commit_and_erase(self, applied: Applied) -> None:
         """As ever, and erase what the group says is erased, in one transaction."""
-        self.purged = False
         await self._connection.execute_fetchall("BEGIN IMMEDIATE")
         await self._connection.execute_fetchall(_APPEND, _packed(applied))
-        positions = orjson.dumps(applied.erased).decode()
-        await self._connection.execute_fetchall(_ERASE, (positions,))
+        if applied.erased:
+            self.purged = False
+            positions = orjson.dumps(applied.erased).decode()
+            await self._connection.execute_fetchall(_ERASE, (positions,))
+        for after, until in applied.compacted:  # these are nobody's words: the WAL may keep them
+            await self._connection.execute_fetchall(_COMPACT, (after, until))
+            self._wal_pages += (until - after) // _EVENTS_A_PAGE
         await self._connection.execute_fetchall("COMMIT")
 
     async def checkpoint_if_due(self, *, idle: bool) -> None:
@@ -180,8 +189,7 @@ async def _prepare(connection: aiosqlite.Connection, path: Path) -> None:
     [(format_,)] = await connection.execute_fetchall("PRAGMA user_version")
     [(tables,)] = await connection.execute_fetchall("SELECT count(*) FROM sqlite_schema")
     if (application, format_, tables) == (0, 0, 0):
-        schema = resources.files("eventstore").joinpath("schema.sql").read_text("utf-8")
-        await connection.executescript(schema)
+        await connection.executescript(_schema())
         await connection.execute(
             "INSERT INTO meta VALUES ('epoch', ?), ('format', ?)", (new_epoch(), str(FORMAT))
         )
@@ -190,6 +198,24 @@ async def _prepare(connection: aiosqlite.Connection, path: Path) -> None:
         raise FolderUnfit(f"{path} is not a Malote log")
     elif format_ != FORMAT:
         raise FolderUnfit(f"{path} has format {format_}; this release reads format {FORMAT}")
+    else:
+        await _renew_trigger(connection)
+
+
+def _schema() -> str:
+    return resources.files("eventstore").joinpath("schema.sql").read_text("utf-8")
+
+
+async def _renew_trigger(connection: aiosqlite.Connection) -> None:
+    """Give the log of an older release this release's rule of what may change."""
+    name = "events_unchanged"
+    begin = (schema := _schema()).index(f"CREATE TRIGGER {name}")
+    wanted = schema[begin : schema.index("END;", begin) + 3]
+    [(found,)] = await connection.execute_fetchall(
+        "SELECT ifnull(max(sql), '') FROM sqlite_schema WHERE name = ?", (name,)
+    )
+    if found != wanted:
+        await connection.executescript(f"BEGIN; DROP TRIGGER IF EXISTS {name}; {wanted}; COMMIT;")
 
 
 def new_epoch() -> str:

@@ -3,7 +3,8 @@
 A session is open from ``client.connected`` until ``client.disconnected``, or until a server with
 another boot id took the log: a process that was killed recorded no disconnects, and nobody is
 online for ever. Times rise with positions, so who was online then is in the same rows; how well,
-in those of their heartbeats.
+in those of their heartbeats. What was compacted of these is one a minute, at its beginning, with
+the mean of its round trips.
 """
 # ruff: noqa: S608 - SQL is put together from constants of these files; values are always bound
 
@@ -11,19 +12,22 @@ from __future__ import annotations
 
 from typing import assert_never
 
+import orjson
 from attrs import field, frozen
 
+from eventstore.compaction import MINUTE_US, samples
 from eventstore.events import (
     ClientConnected,
     ClientDisconnected,
     Event,
     HeartbeatAnswered,
     HeartbeatMissed,
+    HeartbeatsCompacted,
     RecordedEvent,
     ServerStarted,
     ServerStopped,
 )
-from projections.deliveries import device_of
+from projections.deliveries import device_of, within
 from projections.projection import (
     POSITION_MAX,
     Microseconds,
@@ -54,12 +58,25 @@ CREATE TABLE connections_beat (
     opened INTEGER NOT NULL, -- the connection's position
     at INTEGER NOT NULL, rtt_us INTEGER, missed INTEGER NOT NULL, PRIMARY KEY (opened, at)
 ) WITHOUT ROWID;
+CREATE TABLE connections_compacted (until INTEGER PRIMARY KEY);
 """
 
 
 _OPEN_SESSION = """
     WHERE session = new.session AND user = new.user AND device = new.device AND closed_at IS NULL"""
 _CLOSE = "UPDATE connections SET closed_at = new.recorded_at, code = new.code, reason = new.reason"
+
+_LAST = "FROM connections_beat WHERE opened = connections.position"
+# A list of lists as rows, without ->>, which no trigger may use; and the connection of each.
+_CELLS = ("of", "who", "what", "minute", "n", "mean", "misses")
+_PIVOT = ", ".join(
+    f"max(iif(cell.key = {at}, cell.value, NULL)) AS {name}" for at, name in enumerate(_CELLS)
+)
+_SAMPLES = f"""
+    FROM (
+        SELECT {_PIVOT}
+        FROM json_each(new.samples) AS sample, json_each(sample.value) AS cell GROUP BY sample.key
+    ) CROSS JOIN connections ON session = of AND user = who AND device = what"""
 
 _STEPS = {
     "connected": """
@@ -76,6 +93,21 @@ _STEPS = {
     INSERT INTO connections_beat SELECT position, new.recorded_at, NULL, new.missed
     FROM connections {_OPEN_SESSION};
     UPDATE connections SET missed = new.missed {_OPEN_SESSION};""",
+    # Whether these heartbeats still had their content when they were folded or not, their minutes
+    # look the same from here on, and so does the connection.
+    "compacted": f"""
+    INSERT OR REPLACE INTO connections_compacted VALUES (new.until);
+    DELETE FROM connections_beat WHERE (opened, at / {MINUTE_US}) IN (
+        SELECT position, minute {_SAMPLES});
+    INSERT OR REPLACE INTO connections_beat
+    SELECT position, max(minute * {MINUTE_US}, opened_at), iif(n > 0, mean, NULL), misses
+    {_SAMPLES};
+    UPDATE connections SET
+        heard_at = ifnull((SELECT at {_LAST} AND rtt_us IS NOT NULL ORDER BY at DESC LIMIT 1),
+            opened_at),
+        rtt_us = (SELECT rtt_us {_LAST} AND rtt_us IS NOT NULL ORDER BY at DESC LIMIT 1),
+        missed = ifnull((SELECT missed {_LAST} ORDER BY at DESC LIMIT 1), 0)
+    WHERE (session, user, device) IN (SELECT session, user, device {_SAMPLES});""",
     "started": f"{_CLOSE} WHERE closed_at IS NULL AND boot <> new.boot;",
     "stopped": f"{_CLOSE} WHERE closed_at IS NULL AND boot = new.boot;",
 }
@@ -88,6 +120,10 @@ def _evolve(recorded: RecordedEvent, event: Event | None) -> Statement | None:
             return Statement("started", {**now, **_end(ABNORMAL, "server_restarted", event.boot)})
         case ServerStopped():
             return Statement("stopped", {**now, **_end(RESTART, "server_stopped", event.boot)})
+        case HeartbeatsCompacted():
+            return Statement(
+                "compacted", {"until": within(event.until, recorded), "samples": _rows(event)}
+            )
         case ClientConnected() | ClientDisconnected() | HeartbeatAnswered() | HeartbeatMissed():
             if (whose := device_of(recorded.stream)) is None:
                 return None
@@ -115,13 +151,19 @@ def _session(
     assert_never(event)
 
 
+def _rows(event: HeartbeatsCompacted) -> str:
+    """A JSON list of each minute's values, in the order of ``_CELLS``."""
+    rows = [(beats.session, beats.user, beats.device, *sample) for beats, sample in samples(event)]
+    return orjson.dumps(rows).decode().replace("\\u0000", "\ufffd")  # as in all values
+
+
 def _end(code: int, reason: str, boot: str) -> Values:
     return {"code": code, "reason": reason, "boot": boot}
 
 
 CONNECTIONS = Projection(
     name="connections",
-    version=4,
+    version=5,
     types=frozenset(
         cls.type
         for cls in (
@@ -129,6 +171,7 @@ CONNECTIONS = Projection(
             ClientDisconnected,
             HeartbeatAnswered,
             HeartbeatMissed,
+            HeartbeatsCompacted,
             ServerStarted,
             ServerStopped,
         )
@@ -207,6 +250,12 @@ def list_connections(
         ORDER BY position DESC LIMIT :limit"""
     beyond = POSITION_MAX if before is None else before
     return Query(sql, {"before": beyond, "limit": limit}, Connection, _READS, past)
+
+
+def compacted_until() -> Query[int]:
+    """The position up to which heartbeats are compacted; no row for none."""
+    sql = "SELECT until FROM connections_compacted ORDER BY until DESC LIMIT 1"
+    return Query(sql, {}, int, _READS)
 
 
 def presence(now_us: int, *, grace_s: float = GRACE_S) -> Query[Presence]:

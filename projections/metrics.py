@@ -8,8 +8,12 @@ which nothing happened has no row. Times are UTC.
 
 from __future__ import annotations
 
+from collections import Counter
+
+import orjson
 from attrs import frozen
 
+from eventstore.compaction import samples
 from eventstore.events import (
     ClientConnected,
     ClientDisconnected,
@@ -19,6 +23,7 @@ from eventstore.events import (
     Event,
     HeartbeatAnswered,
     HeartbeatMissed,
+    HeartbeatsCompacted,
     MessageReceived,
     MessageStatusChanged,
     QueueTrimmed,
@@ -35,6 +40,7 @@ MINUTE_US = 60_000_000
 HOUR_US = 60 * MINUTE_US
 RTT_MS_MAX = 60_000.0
 REFUSED_MAX = 10**9
+SUM_MAX = 2**62
 
 COUNTS = (
     *("messages", "statuses", "unparsed", "duplicated", "acknowledged", "retried", "parked"),
@@ -68,6 +74,11 @@ _STEPS = {name: _ADD.format(name) for name in COUNTS} | {
     ON CONFLICT DO UPDATE SET pongs = pongs + 1, rtt_us = rtt_us + excluded.rtt_us;""",
 }
 del _STEPS["rtt_us"]  # it comes with its pong
+# Of a whole minute, the same whether its heartbeats still had their content when they were folded.
+_STEPS["compacted"] = """
+    UPDATE metrics SET rtt_us = (
+        SELECT value FROM json_each(new.sums) WHERE key = CAST(minute AS TEXT))
+    WHERE minute IN (SELECT CAST(key AS INTEGER) FROM json_each(new.sums));"""
 
 
 def _evolve(recorded: RecordedEvent, event: Event | None) -> Statement | None:
@@ -82,6 +93,10 @@ def _evolve(recorded: RecordedEvent, event: Event | None) -> Statement | None:
         case HeartbeatAnswered():
             rtt_us = round(min(max(event.rtt_ms, 0.0), RTT_MS_MAX) * 1000)
             return Statement("pongs", {**at, "rtt_us": rtt_us})
+        case None if recorded.type == HeartbeatAnswered.type:  # compacted: see below
+            return Statement("pongs", {**at, "rtt_us": 0})
+        case HeartbeatsCompacted():
+            return Statement("compacted", {"sums": _round_trips(event)})
         case DeliveryAcknowledged():
             return _counted("acknowledged", event.count, at, recorded)
         case QueueTrimmed():
@@ -93,6 +108,14 @@ def _evolve(recorded: RecordedEvent, event: Event | None) -> Statement | None:
             return Statement("refused", {**at, "by": min(total, REFUSED_MAX)})
     column = _COUNTED_BY_TYPE.get(recorded.type)
     return None if column is None else Statement(column, at)
+
+
+def _round_trips(event: HeartbeatsCompacted) -> str:
+    """The sum of all round trips of each minute, as JSON."""
+    sums: Counter[int] = Counter()
+    for _, (minute, n, mean, _) in samples(event):
+        sums[minute] += n * mean
+    return orjson.dumps({str(at): min(total, SUM_MAX) for at, total in sums.items()}).decode()
 
 
 def _counted(column: str, count: int, at: Values, recorded: RecordedEvent) -> Statement:
@@ -121,6 +144,7 @@ METRICS = Projection(
             MessageReceived,
             ClientConnected,
             HeartbeatAnswered,
+            HeartbeatsCompacted,
             DeliveryAcknowledged,
             QueueTrimmed,
             SyncServed,

@@ -81,15 +81,20 @@ def test_a_redaction_changes_nothing_else(connection: sqlite3.Connection, column
 
 
 def test_a_redaction_is_allowed(connection: sqlite3.Connection) -> None:
-    """Erasure (LGPD, GDPR): both to NULL, once and for all; of what holds words, and no other."""
+    """Both to NULL, once and for all: of what holds words, of heartbeats, and of no other."""
+    connection.execute(
+        "INSERT INTO events SELECT 4, recorded_at, 'system', NULL, 'server.started', version, data,"
+        " data_hash, salt, NULL, NULL, hash FROM events WHERE position = 3"
+    )
     with pytest.raises(sqlite3.IntegrityError):
-        connection.execute("UPDATE events SET data = NULL, salt = NULL WHERE position = 3")
+        connection.execute("UPDATE events SET data = NULL, salt = NULL WHERE position = 4")
+    connection.execute("UPDATE events SET data = NULL, salt = NULL WHERE position = 3")
     connection.execute("UPDATE events SET data = NULL, salt = NULL WHERE position = 1")
     with pytest.raises(sqlite3.IntegrityError):
         connection.execute("UPDATE events SET data = x'7b7d', salt = x'00' WHERE position = 1")
     assert connection.execute(
         "SELECT position FROM events WHERE data IS NULL AND salt IS NULL"
-    ).fetchall() == [(1,)]
+    ).fetchall() == [(1,), (3,)]
 
 
 def test_the_index_of_visible_events_is_used(connection: sqlite3.Connection) -> None:

@@ -11,6 +11,7 @@ from eventstore.events import (
     CheckpointSigned,
     ClientConnected,
     ClientDisconnected,
+    CompactedBeats,
     Contact,
     ContactAliased,
     Contacts,
@@ -25,6 +26,7 @@ from eventstore.events import (
     Generic,
     HeartbeatAnswered,
     HeartbeatMissed,
+    HeartbeatsCompacted,
     InboxCreated,
     Location,
     Media,
@@ -90,6 +92,18 @@ contents = (
     | reactions
 )
 
+minutes = st.lists(numbers, min_size=6, max_size=8) | st.lists(
+    st.integers(0, 60), min_size=7, max_size=7
+)
+compacted = st.lists(
+    st.builds(
+        CompactedBeats,
+        *(st.sampled_from(["ann", "bob"]), st.sampled_from(["phone", "a/b"]), few),
+        st.lists(minutes.map(tuple), max_size=3).map(tuple),
+    ),
+    max_size=2,
+).map(tuple)
+
 in_inboxes = (
     st.builds(
         MessageReceived,
@@ -143,6 +157,7 @@ of_system = (
     )
     | st.builds(CheckpointSigned, few, numbers, texts, times.filter(bool), few, texts, texts)
     | st.builds(CheckpointKeyMade, few, texts)
+    | st.builds(HeartbeatsCompacted, numbers, numbers, compacted)
     | st.builds(ProjectionRebuilt, few, numbers, texts)
 )
 

@@ -241,7 +241,7 @@ DIGESTS = {
     ("deliveries", 5): "37c0ef1dde8e7c1c",
     ("ledger", 2): "686a1282c7516186",
     ("outcomes", 2): "5ea404e1c7111568",
-    ("connections", 4): "65cf83209c0aa06c",
+    ("connections", 5): "91490dda1f4ac010",
     ("metrics", 3): "d38d8d429cbfd68b",
     ("checkpoints", 2): "3369cf6146f1a26d",
     ("search", 2): "21767fe1cf0db38d",
