@@ -35,12 +35,16 @@ WORDS = ("bom", "dia", "o pedido", "chegou", "ontem", "está certo", "obrigada",
 
 
 class House:
-    """What goes on in it, an event at a time; ``position`` is that of the last one."""
+    """What goes on in it, an event at a time; ``position`` is that of the last one.
 
-    def __init__(self, seed: int, *, conversations: int, devices: int) -> None:
+    ``talk`` is which part of it are messages; two thirds as much is said about them.
+    """
+
+    def __init__(self, seed: int, *, conversations: int, devices: int, talk: float = 0.28) -> None:
         self.position = 0
         self._random = Random(seed)
         self._conversations = conversations
+        self._talk = talk
         self._devices = [(f"user{number // 2}", f"device{number % 2}") for number in range(devices)]
         self._sessions: dict[tuple[str, str], str] = {}
         self._sent: list[tuple[str, str, str]] = []
@@ -56,9 +60,9 @@ class House:
         if self.position == 1:
             return Draft("system", ServerStarted("boot", "1"))
         chance = self._random.random()
-        if chance < 0.28 or not self._sent:
+        if chance < self._talk or not self._sent:
             return self._message()
-        if chance < 0.46:
+        if chance < self._talk * 5 / 3:
             return self._about(*self._random.choice(self._sent[-2_000:]))
         return self._of_device(self._random.choice(self._devices))
 

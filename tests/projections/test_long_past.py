@@ -10,6 +10,7 @@ from pathlib import Path
 from random import Random
 
 import orjson
+import pytest
 
 from eventstore.log import EventLog
 from projections.connections import CONNECTIONS, list_connections, presence
@@ -70,13 +71,17 @@ async def write(log: EventLog, house: House) -> None:
         await log.append(list(house.drafts(WRITTEN_AT_ONCE)))
 
 
+@pytest.mark.timeout(900)  # a log of 100,000 events, folded twice, beside everybody else
 def test_200_positions_answer_the_same_after_a_rebuild_a_restart_and_during_writes(
     tmp_path: Path,
 ) -> None:
     """Lists, messages, queues and presence, byte for byte."""
 
     async def scenario() -> None:
-        house, path = House(5, conversations=500, devices=60), tmp_path / "projections.db"
+        house, path = (
+            House(5, conversations=500, devices=60, talk=0.15),
+            tmp_path / "projections.db",
+        )
         positions = Random(5).sample(range(EVENTS // 100, EVENTS), POSITIONS)
         log = await EventLog.open(tmp_path / "data")
         for _ in range(EVENTS // GROUP):
