@@ -205,7 +205,9 @@ class ClientSession:
         assert isinstance(event, InboxEvent)
         if self.intake.can_put_aside:
             self._outgoing.append(Nack(event.position, reason[:REASON_CHARS_MAX]))
-        elif self.state is not State.LIVE or event.request is not None:
+        elif event.request is not None:
+            return False
+        elif self.state is not State.LIVE and not self.intake.passed_over:
             return False  # live without it: the server has parked it by itself
         self.intake.put_aside()
         return True

@@ -173,6 +173,16 @@ class Intake:
             return self.returns.brought(event)
         return self.in_hand is not None and self.acks.brought(self.in_hand.cursor)
 
+    @property
+    def passed_over(self) -> bool:
+        """Whether this link has brought what comes after the event in hand, and so not the event.
+
+        The server has parked it by itself, or its user may not see it any more.
+        """
+        if self.in_hand is None or self.received is None or self._returned is not None:
+            return False
+        return self.received.position > self.in_hand.cursor.position and not self.can_put_aside
+
     def put_aside(self) -> None:
         """The item in hand was left to the server's list of parked events."""
         if (event := self._returned) is not None:

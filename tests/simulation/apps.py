@@ -63,7 +63,7 @@ class Keeps(Enum):
 class Run:
     """One life of the program: what was handled, in order. ``cursor`` is what it began with.
 
-    ``returned`` is what came again on request, by request and position.
+    ``returned`` is what came again on request, by request and position, put aside or not.
     """
 
     cursor: Cursor | None
@@ -167,16 +167,18 @@ class App:
                 if self.slow_s:
                     await asyncio.sleep(self.slow_s * self.rng.random())
                 if self.puts_aside and self.rng.random() < self.puts_aside:
-                    await self._put_aside(event, inbox)
+                    await self._put_aside(event, inbox, run)
                 elif event.request is None:
                     await self._handle(event.position, event.cursor, store, run)
                 else:
                     self.world.trace(self.name, f"handles {event.position} again, on request")
                     run.returned.append((event.request, event.position))
 
-    async def _put_aside(self, event: InboxEvent, inbox: Inbox) -> None:
+    async def _put_aside(self, event: InboxEvent, inbox: Inbox, run: Run) -> None:
         self.world.trace(self.name, f"puts {event.position} aside")
         self.aside.add(event.position)
+        if event.request is not None:  # one whose nack is lost with its link counts as handled
+            run.returned.append((event.request, event.position))
         await inbox.put_aside("simulated")
 
     async def _handle(self, position: int, cursor: Cursor, store: CursorStore, run: Run) -> None:

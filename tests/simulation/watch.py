@@ -48,6 +48,7 @@ class Sighted:
     boot: str
     pending: int
     over: bool = False
+    stalled: bool = False
     sent: dict[int, None] = field(factory=dict)
     in_flight: set[int] = field(factory=set)
     parked: set[int] = field(factory=set)
@@ -175,6 +176,7 @@ class Watch:
         session = self._by_link.get(link)
         if session is None or session.over:
             return
+        session.stalled |= link.stalled
         frame = json.loads(text)
         if frame["type"] == "ack":
             session.acked = max(session.acked, int(frame["cursor"].split(".")[1]))

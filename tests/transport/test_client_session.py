@@ -1063,6 +1063,20 @@ def test_an_event_that_the_server_has_parked_by_itself_needs_no_nack() -> None:
     assert client.said(Nack) == []
 
 
+def test_an_event_that_is_passed_over_needs_no_nack() -> None:
+    """Its user may not see it now; with a full window there would never be a `live`."""
+    client = Client()
+    client.go_live()
+    client.hear(events(START, 11))
+    client.session.intake.take()
+    client.session.lost(LinkEnd(), client.now)
+    client.open()
+    client.hear(welcome(START), events(START, 12))
+    assert client.session.put_aside("no")
+    assert client.said(Nack) == []
+    assert client.handle_all() == [12]
+
+
 # --- tokens ------------------------------------------------------------------------------------
 
 
