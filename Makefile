@@ -3,6 +3,8 @@
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
+# One more than there are processors: many a test waits for a server, a browser or a clock.
+WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
 WITH_NODE := web/with-node
 WEB_SOURCES := $(shell find web -type d \( -name node_modules -o -name dist -o -name test \) -prune -o -type f -print)
@@ -20,7 +22,7 @@ serve: .venv/run inbox ## Start the server on ./malote-data
 web: api/static/index.html ## Build the web inbox into api/static
 test: .venv/dev api/static/index.html ## Run all tests
 	$(WITH_NODE) npm run -s test
-	$(BIN)/pytest -n auto --dist worksteal $(ARGS)
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal $(ARGS)
 lint: .venv/dev web/node_modules/.installed ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 from starlette.testclient import TestClient
@@ -11,10 +12,16 @@ from starlette.testclient import TestClient
 from tests.api.serving import Place, furnished, serving
 
 
+@pytest.fixture(scope="session")
+def furnished_once(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """What each test gets a copy of: to make it takes a tenth of a second."""
+    return furnished(tmp_path_factory.mktemp("furnished") / "data")
+
+
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
+def place(furnished_once: Place, tmp_path: Path) -> Place:
     """A furnished folder."""
-    return furnished(tmp_path / "data")
+    return Place(copytree(furnished_once.folder, tmp_path / "data"), furnished_once.tokens)
 
 
 @pytest.fixture

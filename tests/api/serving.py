@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from concurrent.futures import CancelledError
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -123,10 +124,18 @@ def post(client: TestClient, inbox: str, webhook: tuple[bytes, dict[str, str]]) 
     return client.post(f"/webhooks/{inbox}", content=body, headers=headers)
 
 
-def connect(client: TestClient, **headers: str) -> WebSocketTestSession:
+@contextmanager
+def connect(client: TestClient, **headers: str) -> Iterator[WebSocketTestSession]:
     """A socket on which nothing was said yet."""
     headers = {"Host": "localhost", **headers}  # the test client has its own idea of ours
-    return client.websocket_connect("/v1/ws", subprotocols=["malote.v1"], headers=headers)
+    session = client.websocket_connect("/v1/ws", subprotocols=["malote.v1"], headers=headers)
+    socket = session.__enter__()
+    try:
+        yield socket
+    finally:
+        # It ends an application that is still at work by cancelling it, and now and then says so.
+        with suppress(CancelledError):
+            session.__exit__(None, None, None)
 
 
 def hello(socket: WebSocketTestSession, token: str, device: str = "d") -> dict[str, Any]:

@@ -293,7 +293,7 @@ def test_a_question_that_finds_the_file_damaged_has_it_folded_anew(tmp_path: Pat
                 reading.setattr(lanes, "fetch", _finds_damage)
                 with pytest.raises(ProjectionsBehind):
                     await it.fetch(list_conversations(A))
-            await until(lambda: it._store is not before and it._db is not None)
+            await until(lambda: it._store is not before and it._now.is_open)
             assert len((await it.fetch(list_conversations(A))).rows) == 4
 
     run(scenario())
