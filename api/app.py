@@ -45,6 +45,7 @@ from api.routes.live import LiveSessions
 from api.settings import Settings
 from api.tally import Tally
 from eventstore.log import LogUnavailable
+from projections.projector import ProjectionsBehind
 
 Lifespan: TypeAlias = Callable[[Starlette], AbstractAsyncContextManager[State]]
 
@@ -88,6 +89,7 @@ ROUTES = (
 EXCEPTION_HANDLERS = {
     problems.Problem: problems.answer_problem,
     LogUnavailable: problems.answer_log_unavailable,
+    ProjectionsBehind: problems.answer_projections_behind,
     HTTPException: problems.answer_http_exception,
 }
 

@@ -223,15 +223,15 @@ _READY = object_of(
     ["status"],
 )
 _PAGE = {"limit": limit(PAGE_MAX), "before": POSITION, "as_of": MOMENT}
-_LOG = (LOG_UNAVAILABLE,)
+_LATER = (LOG_UNAVAILABLE, OVERLOADED)
 
 OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("POST", "/webhooks/{inbox}"): Operation(
         plain(RECEIPTS),
         body={},
         problems=(
-            *(WEBHOOK_REFUSED, BODY_TOO_LARGE, ENCODING_NOT_SUPPORTED, LOG_UNAVAILABLE),
-            OVERLOADED,
+            *(WEBHOOK_REFUSED, BODY_TOO_LARGE, ENCODING_NOT_SUPPORTED),
+            *_LATER,
         ),
     ),
     ("GET", "/webhooks/{inbox}"): Operation(media_type="text/plain", problems=(CHALLENGE_REFUSED,)),
@@ -239,7 +239,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("GET", "/v1/sync"): Operation(
         _sync,
         parameters={"cursor": CURSOR, "since": TIME, "limit": limit(PAGE_EVENTS_MAX)},
-        problems=(BAD_REQUEST, CURSOR_MALFORMED, CURSOR_OF_ANOTHER_HISTORY, *_LOG),
+        problems=(BAD_REQUEST, CURSOR_MALFORMED, CURSOR_OF_ANOTHER_HISTORY, *_LATER),
     ),
     ("GET", "/v1/conversations"): Operation(
         _conversations,
@@ -248,38 +248,39 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
             "q": {"type": "string", "minLength": 1, "maxLength": Q_CHARS_MAX},
             **_PAGE,
         },
-        problems=(BAD_REQUEST, OVERLOADED, *_LOG),
+        problems=(BAD_REQUEST, *_LATER),
     ),
     ("GET", "/v1/conversations/{id}"): Operation(
         _conversation,
         parameters={"as_of": MOMENT},
-        problems=(BAD_REQUEST, NOT_FOUND, OVERLOADED, *_LOG),
+        problems=(BAD_REQUEST, NOT_FOUND, *_LATER),
     ),
     ("GET", "/v1/conversations/{id}/messages"): Operation(
         rows("messages", Message),
         parameters=_PAGE,
-        problems=(BAD_REQUEST, NOT_FOUND, OVERLOADED, *_LOG),
+        problems=(BAD_REQUEST, NOT_FOUND, *_LATER),
     ),
     ("POST", "/v1/conversations/{id}/read"): Operation(
         plain(RECEIPT),
         body=object_of({"position": {**POSITION, "minimum": 1}}),
-        problems=(BAD_REQUEST, NOT_FOUND, BODY_TOO_LARGE, *_LOG),
+        problems=(BAD_REQUEST, NOT_FOUND, BODY_TOO_LARGE, *_LATER),
     ),
     ("POST", "/v1/inboxes/{inbox}/test-message"): Operation(
-        plain(RECEIPTS), problems=(BAD_REQUEST, NOT_FOUND, OVERLOADED, *_LOG)
+        plain(RECEIPTS), problems=(BAD_REQUEST, NOT_FOUND, *_LATER)
     ),
     ("GET", "/v1/events"): Operation(
         media_type="text/event-stream",
         headers={"Last-Event-ID": CURSOR},
-        problems=(BAD_REQUEST, CURSOR_MALFORMED, *_LOG),
+        problems=(BAD_REQUEST, CURSOR_MALFORMED, *_LATER),
     ),
     ("GET", "/v1/audit/checkpoint"): Operation(
-        lambda schemas: schemas.of(Checkpoint, whole=True), problems=(BAD_REQUEST, NOT_FOUND)
+        lambda schemas: schemas.of(Checkpoint, whole=True),
+        problems=(BAD_REQUEST, NOT_FOUND, *_LATER),
     ),
     ("GET", "/v1/audit/checkpoints"): Operation(
         rows("checkpoints", Checkpoint),
         parameters={"limit": limit(CHECKPOINTS_MAX), "before": POSITION},
-        problems=(BAD_REQUEST,),
+        problems=(BAD_REQUEST, *_LATER),
     ),
     ("GET", "/v1/audit/events"): Operation(
         _history,
@@ -294,7 +295,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
             "format": {"enum": ["ndjson", "cloudevents"]},
             "follow": {"enum": ["false"]},
         },
-        problems=(BAD_REQUEST, *_LOG),
+        problems=(BAD_REQUEST, *_LATER),
     ),
     ("GET", "/v1/audit/ledger"): Operation(
         rows("accounts", Account),
@@ -304,12 +305,12 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
             "limit": limit(ACCOUNTS_MAX),
             "as_of": MOMENT,
         },
-        problems=(BAD_REQUEST, OVERLOADED, *_LOG),
+        problems=(BAD_REQUEST, *_LATER),
     ),
     ("GET", "/v1/audit/presence"): Operation(
         _presence,
         parameters={"limit": limit(CONNECTIONS_MAX), "before": POSITION, "as_of": MOMENT},
-        problems=(BAD_REQUEST, OVERLOADED, *_LOG),
+        problems=(BAD_REQUEST, *_LATER),
     ),
     ("GET", "/v1/audit/screen"): Operation(
         lambda schemas: schemas.of(Screen, whole=True),
@@ -322,12 +323,12 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
             "limit": limit(PAGE_MAX),
             "before": POSITION,
         },
-        problems=(BAD_REQUEST, *_LOG),
+        problems=(BAD_REQUEST, *_LATER),
     ),
     ("GET", "/v1/audit/trace/{position}"): Operation(
         _trace,
         parameters={"after": DEVICE, "limit": limit(TRACE_DEVICES_MAX)},
-        problems=(BAD_REQUEST, NOT_FOUND, *_LOG),
+        problems=(BAD_REQUEST, NOT_FOUND, *_LATER),
     ),
     ("POST", "/v1/audit/redact"): Operation(
         plain(
@@ -346,7 +347,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
                 "reason": {"type": "string", "minLength": 1, "maxLength": REASON_CHARS_MAX},
             }
         ),
-        problems=(BAD_REQUEST, BODY_TOO_LARGE, *_LOG),
+        problems=(BAD_REQUEST, BODY_TOO_LARGE, *_LATER),
     ),
     ("GET", "/v1/deliveries"): Operation(
         _devices,
@@ -356,7 +357,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
             "limit": limit(DEVICES_MAX),
             "as_of": MOMENT,
         },
-        problems=(BAD_REQUEST, OVERLOADED, *_LOG),
+        problems=(BAD_REQUEST, *_LATER),
     ),
     ("POST", "/v1/deliveries/{device}/replay"): Operation(
         plain(
@@ -369,12 +370,12 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
             )
         ),
         body=object_of({"user": NAME, "positions": _SOME_POSITIONS}, ["user"]),
-        problems=(BAD_REQUEST, NOT_FOUND, BODY_TOO_LARGE, OVERLOADED, *_LOG),
+        problems=(BAD_REQUEST, NOT_FOUND, BODY_TOO_LARGE, *_LATER),
     ),
     ("GET", "/v1/metrics/history"): Operation(
         rows("minutes", Minute),
         parameters={"since": TIME, "until": TIME, "limit": limit(MINUTES_MAX)},
-        problems=(BAD_REQUEST,),
+        problems=(BAD_REQUEST, *_LATER),
     ),
     ("GET", "/debug/connections"): Operation(
         plain(
@@ -387,10 +388,12 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
             )
         ),
         parameters={"user": NAME, "limit": limit(CONNECTIONS_MAX)},
-        problems=(BAD_REQUEST,),
+        problems=(BAD_REQUEST, *_LATER),
     ),
     ("GET", "/debug/deliveries"): Operation(
-        _deliveries, parameters={"limit": limit(DEVICES_MAX)}, problems=(BAD_REQUEST,)
+        _deliveries,
+        parameters={"limit": limit(DEVICES_MAX)},
+        problems=(BAD_REQUEST, *_LATER),
     ),
     ("GET", "/debug/config"): Operation(
         plain(

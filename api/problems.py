@@ -18,6 +18,7 @@ from starlette.responses import Response
 
 from api.tally import address_of, tally_of
 from eventstore.log import LogUnavailable
+from projections.projector import ProjectionsBehind
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -140,6 +141,12 @@ async def answer_log_unavailable(request: Request, trouble: Exception) -> Respon
     """Starlette's exception handler for :class:`LogUnavailable`, whatever the route."""
     assert isinstance(trouble, LogUnavailable)
     return log_unavailable(trouble).response(_request_id(request))
+
+
+async def answer_projections_behind(request: Request, trouble: Exception) -> Response:
+    """Starlette's exception handler for :class:`ProjectionsBehind`: a moment, they are coming."""
+    assert isinstance(trouble, ProjectionsBehind)
+    return await answer_problem(request, Problem(OVERLOADED, headers={"Retry-After": "1"}))
 
 
 async def answer_http_exception(request: Request, refusal: Exception) -> Response:

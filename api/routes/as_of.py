@@ -9,11 +9,10 @@ from attrs import frozen
 from starlette.requests import Request
 
 from api.house import House
-from api.problems import BAD_REQUEST, OVERLOADED, Problem
+from api.problems import BAD_REQUEST, Problem
 from api.routes import query
 from eventstore.log import EventLog
 from projections.projection import Answer, Query
-from projections.projector import ProjectionsBehind
 
 T = TypeVar("T")
 
@@ -52,10 +51,7 @@ async def answered(request: Request, given: Mapping[str, Any], asked: Query[T]) 
 async def answered_at(request: Request, position: int, asked: Query[T]) -> Answer[T]:
     """The answer as it was at a position, once the rows have come so far."""
     house: House = request.state.house
-    try:
-        return await house.projector.fetch_as_of(position, asked)
-    except ProjectionsBehind:
-        raise Problem(OVERLOADED, headers={"Retry-After": "1"}) from None
+    return await house.projector.fetch_as_of(position, asked)
 
 
 async def position_of(log: EventLog, moment: Moment) -> int:

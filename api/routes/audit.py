@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -11,6 +10,7 @@ from api.erasure import erase
 from api.house import House
 from api.problems import BAD_REQUEST, NOT_FOUND, Problem
 from api.routes import query
+from api.routes.answer import as_json
 from eventstore.erasure import CannotErase
 from projections.checkpoints import list_checkpoints
 from projections.projection import to_json
@@ -26,7 +26,7 @@ async def get_checkpoint(request: Request, _: Principal) -> Response:
     answer = await house.projector.fetch(list_checkpoints(limit=1))
     if not answer.rows:
         raise Problem(NOT_FOUND)
-    return _json(to_json(answer.rows[0]))
+    return as_json(to_json(answer.rows[0]))
 
 
 async def get_checkpoints(request: Request, _: Principal) -> Response:
@@ -37,7 +37,7 @@ async def get_checkpoints(request: Request, _: Principal) -> Response:
     )
     answer = await house.projector.fetch(list_checkpoints(**given))
     rows = [to_json(row) for row in answer.rows]
-    return _json({"checkpoints": rows, "cursor": str(answer.cursor)})
+    return as_json({"checkpoints": rows, "cursor": str(answer.cursor)})
 
 
 async def post_redact(request: Request, principal: Principal) -> Response:
@@ -55,7 +55,7 @@ async def post_redact(request: Request, principal: Principal) -> Response:
         )
     except CannotErase as cannot:
         raise Problem(BAD_REQUEST, str(cannot)) from None
-    return _json(
+    return as_json(
         {
             "position": receipt.position,
             "hash": receipt.hash.hex(),
@@ -72,7 +72,3 @@ async def _redaction(request: Request) -> tuple[int, str]:
             if type(position) is int and 0 < position < 2**63:
                 return position, reason
     raise Problem(BAD_REQUEST, 'the body is {"position": …, "reason": "…"}')
-
-
-def _json(content: object) -> Response:
-    return Response(orjson.dumps(content), media_type="application/json")

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -19,6 +18,7 @@ from api.auth import Principal
 from api.house import House
 from api.problems import BAD_REQUEST, NOT_FOUND, Problem
 from api.routes import as_of, query
+from api.routes.answer import as_json
 from eventstore.draft import Draft, idempotency_key
 from eventstore.events import ConversationRead
 from eventstore.log import EventLog
@@ -57,7 +57,7 @@ async def _search(request: Request, principal: Principal, given: Mapping[str, An
     asked = search_conversations(principal.inboxes, **_without_as_of(given))
     answer = await as_of.answered(request, given, asked)
     rows = [{**to_json(found.conversation), "match": to_json(found.match)} for found in answer.rows]
-    return _json({"conversations": rows, "cursor": str(answer.cursor)})
+    return as_json({"conversations": rows, "cursor": str(answer.cursor)})
 
 
 def _words(text: str) -> str:
@@ -71,7 +71,7 @@ async def get_one(request: Request, principal: Principal) -> Response:
     given = query.parameters(request, as_of=as_of.moment)
     answer = await as_of.answered(request, given, get_conversation(principal.inboxes, _id(request)))
     [found] = _demand(answer.rows)
-    return _json({"conversation": to_json(found), "cursor": str(answer.cursor)})
+    return as_json({"conversation": to_json(found), "cursor": str(answer.cursor)})
 
 
 async def get_messages(request: Request, principal: Principal) -> Response:
@@ -101,7 +101,7 @@ async def post_read(request: Request, principal: Principal) -> Response:
     with suppress(ProjectionsBehind, TimeoutError):  # it is durable, which is what we answer
         async with asyncio.timeout(house.settings.sync_wait_s):
             await house.projector.wait_for(receipt.position)
-    return _json({"position": receipt.position, "hash": receipt.hash.hex()})
+    return as_json({"position": receipt.position, "hash": receipt.hash.hex()})
 
 
 async def _position_read(request: Request, log: EventLog) -> int:
@@ -129,8 +129,4 @@ def _demand(rows: Sequence[T]) -> Sequence[T]:
 
 def _page(name: str, answer: Answer[Any]) -> Response:
     rows = [to_json(row) for row in answer.rows]
-    return _json({name: rows, "cursor": str(answer.cursor)})
-
-
-def _json(content: dict[str, Any]) -> Response:
-    return Response(orjson.dumps(content), media_type="application/json")
+    return as_json({name: rows, "cursor": str(answer.cursor)})

@@ -6,13 +6,13 @@ import platform
 import sqlite3
 from typing import Any
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
 from api.auth import Principal
 from api.house import RELEASE, House
 from api.routes import query
+from api.routes.answer import as_json
 from api.settings import in_force
 from projections.deliveries import list_deliveries, list_parked
 from projections.projection import to_json
@@ -34,7 +34,7 @@ async def get_connections(request: Request, _: Principal) -> Response:
     found = [each for each in house.hub.connections if wanted in (None, each.user)]
     shown = found[: given.get("limit", CONNECTIONS_MAX)]
     rows = [await _connection(house, each) for each in shown]
-    return _json({"connections": rows, "count": len(found), "head": house.log.head.position})
+    return as_json({"connections": rows, "count": len(found), "head": house.log.head.position})
 
 
 async def _connection(house: House, connection: Connection) -> dict[str, Any]:
@@ -68,7 +68,7 @@ async def get_deliveries(request: Request, _: Principal) -> Response:
     limit = given.get("limit", DEVICES_MAX)
     devices = await house.projector.fetch(list_deliveries(limit=limit))
     parked = await house.projector.fetch(list_parked(limit=limit))
-    return _json(
+    return as_json(
         {
             "deliveries": [to_json(row) for row in devices.rows[:limit]],
             "parked": [to_json(row) for row in parked.rows],
@@ -82,7 +82,7 @@ async def get_config(request: Request, _: Principal) -> Response:
     """What runs here, and every setting as it is in force; of a secret only that it is set."""
     house: House = request.state.house
     query.parameters(request)
-    return _json(
+    return as_json(
         {
             "release": RELEASE,
             "python": platform.python_version(),
@@ -92,7 +92,3 @@ async def get_config(request: Request, _: Principal) -> Response:
             "settings": in_force(house.settings),
         }
     )
-
-
-def _json(content: dict[str, Any]) -> Response:
-    return Response(orjson.dumps(content), media_type="application/json")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -10,9 +9,9 @@ from api import parked
 from api.auth import Principal
 from api.house import House
 from api.parked import DEVICES_MAX, NoSuchDevice
-from api.problems import BAD_REQUEST, NOT_FOUND, OVERLOADED, Problem
+from api.problems import BAD_REQUEST, NOT_FOUND, Problem
 from api.routes import as_of, query
-from projections.projector import ProjectionsBehind
+from api.routes.answer import as_json
 from transport.replays import REPLAYS_MAX
 
 REPLAY_BYTES_MAX = 32 * 1024
@@ -38,11 +37,7 @@ async def get_deliveries(request: Request, principal: Principal) -> Response:
     user = principal.user if principal.role == "member" else None
     wanted = {name: value for name, value in given.items() if name != "as_of"}
     wanted = {"limit": DEVICES_MAX, "user": user, "position": position, **wanted}
-    try:
-        shown = await parked.devices(house.records, **wanted)
-    except ProjectionsBehind:
-        raise Problem(OVERLOADED, headers={"Retry-After": "1"}) from None
-    return Response(orjson.dumps(shown), media_type="application/json")
+    return as_json(await parked.devices(house.records, **wanted))
 
 
 async def post_replay(request: Request, principal: Principal) -> Response:
@@ -63,9 +58,7 @@ async def post_replay(request: Request, principal: Principal) -> Response:
         )
     except NoSuchDevice:
         raise Problem(NOT_FOUND) from None
-    except ProjectionsBehind:
-        raise Problem(OVERLOADED, headers={"Retry-After": "1"}) from None
-    return Response(orjson.dumps(asked), media_type="application/json")
+    return as_json(asked)
 
 
 async def _asked(request: Request) -> tuple[str, list[int] | None]:

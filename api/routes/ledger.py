@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
 from api.auth import Principal
 from api.routes import as_of, query
+from api.routes.answer import as_json
 from projections.ledger import list_accounts
 from projections.projection import to_json
 
@@ -34,4 +34,4 @@ async def get_ledger(request: Request, _: Principal) -> Response:
     )
     answer = await as_of.answered(request, given, asked)
     body = {"accounts": [to_json(row) for row in answer.rows], "cursor": str(answer.cursor)}
-    return Response(orjson.dumps(body), media_type="application/json")
+    return as_json(body)

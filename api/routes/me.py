@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -10,6 +9,7 @@ from api.actions import webhook_path
 from api.auth import ADMINS, WRITERS, Principal
 from api.house import House
 from api.routes import query
+from api.routes.answer import as_json
 from eventstore.codec import time_text
 
 READ, SEND_TEST_MESSAGE = "read", "send_test_message"
@@ -34,9 +34,7 @@ async def get_me(request: Request, principal: Principal) -> Response:
         "inboxes": inboxes,
         "expires_at": _expiry(principal),
     }
-    return Response(
-        orjson.dumps({**answer, "may": [*may, *house.offers]}), media_type="application/json"
-    )
+    return as_json({**answer, "may": [*may, *house.offers]})
 
 
 def _expiry(principal: Principal) -> str | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from ipaddress import ip_address
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -17,6 +16,7 @@ from api.auth import ADMINS, Principal, only
 from api.house import House
 from api.metrics import CONTENT_TYPE, Scrape
 from api.routes import query
+from api.routes.answer import as_json
 from api.settings import is_loopback_url
 from api.silence import Silence, first_hour, silences
 from api.tally import tally_of
@@ -87,4 +87,4 @@ async def get_history(request: Request, _: Principal) -> Response:
     asked = list_minutes(since_us, until_us, limit=given.get("limit", MINUTES))
     answer = await house.projector.fetch(asked)
     body = {"minutes": [to_json(row) for row in answer.rows], "cursor": str(answer.cursor)}
-    return Response(orjson.dumps(body), media_type="application/json")
+    return as_json(body)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
 from api.auth import Principal
 from api.house import House
 from api.routes import as_of, query
+from api.routes.answer import as_json
 from eventstore.log import wall_clock_us
 from projections.connections import list_connections, presence
 from projections.projection import to_json
@@ -42,7 +42,7 @@ async def get_presence(request: Request, _: Principal) -> Response:
         "connections": [to_json(row) for row in connections.rows],
         "cursor": str(online.cursor),
     }
-    return Response(orjson.dumps(body), media_type="application/json")
+    return as_json(body)
 
 
 async def _time_of(house: House, given: Mapping[str, Any], position: int) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -10,6 +9,7 @@ from api.auth import Principal
 from api.house import House
 from api.problems import BAD_REQUEST, Problem
 from api.routes import as_of, query
+from api.routes.answer import as_json
 from api.screen import View, screen_of
 from projections.projection import to_json
 
@@ -50,4 +50,4 @@ async def get_screen(request: Request, principal: Principal) -> Response:
         devices=DEVICES,
     )
     body = {**to_json(found), "cursor": str(found.cursor)}
-    return Response(orjson.dumps(body), media_type="application/json")
+    return as_json(body)

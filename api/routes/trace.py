@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -10,6 +9,7 @@ from api.auth import Principal
 from api.house import House
 from api.problems import BAD_REQUEST, NOT_FOUND, Problem
 from api.routes import query
+from api.routes.answer import as_json
 from api.trace import trace_of
 from projections.projection import to_json
 
@@ -29,7 +29,7 @@ async def get_trace(request: Request, principal: Principal) -> Response:
     if found is None or found.event.inbox not in principal.inboxes:
         raise Problem(NOT_FOUND)
     body = {**to_json(found), "cursor": str(found.cursor)}
-    return Response(orjson.dumps(body), media_type="application/json")
+    return as_json(body)
 
 
 def _position(request: Request) -> int:

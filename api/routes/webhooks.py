@@ -9,7 +9,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping, Sequence
 
-import orjson
 import structlog
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -27,6 +26,7 @@ from api.problems import (
 from api.providers import PROVIDERS
 from api.providers import contract as providers
 from api.rate_limits import RateLimits
+from api.routes.answer import as_json
 from api.tally import tally_of
 from eventstore.draft import Draft, Receipt
 from eventstore.log import LogUnavailable, wall_clock_us
@@ -141,7 +141,7 @@ def answer(told: Sequence[Receipt]) -> Response:
         "duplicates": duplicates,
         "receipts": [{"position": r.position, "hash": r.hash.hex()} for r in told],
     }
-    return Response(orjson.dumps(body), media_type="application/json")
+    return as_json(body)
 
 
 async def challenge(request: Request) -> Response:
