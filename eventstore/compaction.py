@@ -33,7 +33,7 @@ def compacted(after: int, until: int, events: Iterable[RecordedEvent]) -> Heartb
         if isinstance(event, HeartbeatAnswered | HeartbeatMissed):
             minutes = found[recorded.stream, event.session]
             beats = minutes.setdefault(recorded.recorded_at // MINUTE_US, [])
-            beats.append(_round_trip(event))
+            beats.append(round_trip_us(event) if isinstance(event, HeartbeatAnswered) else None)
     return HeartbeatsCompacted(
         after,
         until,
@@ -63,9 +63,8 @@ def samples(
                     yield beats, (minute, n, mean, missed)
 
 
-def _round_trip(event: HeartbeatAnswered | HeartbeatMissed) -> int | None:
-    if isinstance(event, HeartbeatMissed):
-        return None
+def round_trip_us(event: HeartbeatAnswered) -> int:
+    """What a pong counts with in every sum, compacted or not: at most a minute, in µs."""
     return round(min(max(event.rtt_ms, 0.0), _RTT_MS_MAX) * 1000)
 
 

@@ -18,6 +18,7 @@ import aiosqlite
 import orjson
 
 from eventstore.apply import Applied, Known
+from eventstore.compaction import BEATS
 from eventstore.connection import APPLICATION_ID, FORMAT, Row, fetch, open_writer
 from eventstore.draft import KEY_BYTES
 from eventstore.folder import FolderUnfit
@@ -40,10 +41,10 @@ FROM json_each(?1) AS row
 _ERASE = """
 UPDATE events SET data = NULL, salt = NULL WHERE position IN (SELECT value FROM json_each(?))
 """
-_COMPACT = """
+_COMPACT = f"""
 UPDATE events SET data = NULL, salt = NULL WHERE position > ? AND position <= ?
-    AND type IN ('heartbeat.answered', 'heartbeat.missed') AND data IS NOT NULL
-"""
+    AND type IN ({", ".join(repr(name) for name in sorted(BEATS))}) AND data IS NOT NULL
+"""  # noqa: S608 - names of our own types
 _LOOKUP = """
 WITH RECURSIVE piece(at) AS (
     SELECT 1 UNION ALL SELECT at + 16 FROM piece WHERE at + 16 < length(?1)

@@ -36,7 +36,6 @@ CREATE TABLE access_token (
 ) WITHOUT ROWID;
 """
 
-
 # The first holder of a token id keeps it, and a revocation is for ever, whichever came first.
 _STEPS = {
     "inbox_created": """

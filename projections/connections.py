@@ -61,7 +61,6 @@ CREATE TABLE connections_beat (
 CREATE TABLE connections_compacted (until INTEGER PRIMARY KEY);
 """
 
-
 _OPEN_SESSION = """
     WHERE session = new.session AND user = new.user AND device = new.device AND closed_at IS NULL"""
 _CLOSE = "UPDATE connections SET closed_at = new.recorded_at, code = new.code, reason = new.reason"

@@ -165,7 +165,6 @@ END;
 {alias_tables("conversations", merge=_MERGE)}
 """
 
-
 _STEPS = {
     "received": f"""
     INSERT INTO conversations_entry

@@ -66,7 +66,6 @@ CREATE TABLE deliveries_parked_version (
 ) WITHOUT ROWID;
 """
 
-
 _NAMED = """user = new.user AND device = new.device
         AND position IN (SELECT value FROM json_each(new.positions))"""
 

@@ -72,7 +72,6 @@ SELECT *, addressed - acknowledged - outstanding - parked - skipped - withdrawn 
 );
 """
 
-
 _OF_DEVICE = "user = new.user AND device = new.device"
 _GIVEN = "(SELECT value FROM json_each(new.list))"
 _NAMED = f"{_OF_DEVICE} AND position IN (SELECT value FROM json_each(new.list))"

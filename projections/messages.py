@@ -125,7 +125,6 @@ CREATE VIEW messages_shown AS {_shown("m.conversation")};
 {alias_tables("messages", merge=_MERGE)}
 """
 
-
 _ROOT = root_of("messages", "new.inbox", "new.conversation")
 
 _STEPS = {

@@ -13,7 +13,7 @@ from collections import Counter
 import orjson
 from attrs import frozen
 
-from eventstore.compaction import samples
+from eventstore.compaction import MINUTE_US, round_trip_us, samples
 from eventstore.events import (
     ClientConnected,
     ClientDisconnected,
@@ -36,9 +36,7 @@ from eventstore.events import (
 )
 from projections.projection import Microseconds, Projection, Query, Statement, Values
 
-MINUTE_US = 60_000_000
 HOUR_US = 60 * MINUTE_US
-RTT_MS_MAX = 60_000.0
 REFUSED_MAX = 10**9
 SUM_MAX = 2**62
 
@@ -58,7 +56,6 @@ CREATE TABLE metrics_inboxes (
     newest_at INTEGER NOT NULL, PRIMARY KEY (inbox, hour)
 ) WITHOUT ROWID;
 """
-
 
 _ADD = """
     INSERT INTO metrics (minute, {0}) VALUES (new.minute, new.by)
@@ -91,8 +88,7 @@ def _evolve(recorded: RecordedEvent, event: Event | None) -> Statement | None:
         case ClientConnected():
             return Statement(event.outcome, at)
         case HeartbeatAnswered():
-            rtt_us = round(min(max(event.rtt_ms, 0.0), RTT_MS_MAX) * 1000)
-            return Statement("pongs", {**at, "rtt_us": rtt_us})
+            return Statement("pongs", {**at, "rtt_us": round_trip_us(event)})
         case None if recorded.type == HeartbeatAnswered.type:  # compacted: see below
             return Statement("pongs", {**at, "rtt_us": 0})
         case HeartbeatsCompacted():

@@ -28,19 +28,18 @@ class Pointers:
     positions: list[int] = field(converter=_positions)
 
 
-def _first(of: str, kind: Kind, where: str) -> str:
+def _first(of: str, kind: Kind, where: str, order: str = "position LIMIT 1") -> str:
     """SQL: the first row of a kind of the device of a row of ``of``."""
     return f"""SELECT position FROM outcomes AS o WHERE o.user = {of}.user
-            AND o.device = {of}.device AND kind = {kind:d} AND {where} ORDER BY position LIMIT 1"""
+            AND o.device = {of}.device AND kind = {kind:d} AND {where} ORDER BY {order}"""
 
 
-def _last(of: str, kind: Kind) -> str:
-    """SQL: the last one up to ``:head``."""
-    return _first(of, kind, "position <= :head").replace("LIMIT", "DESC LIMIT")
+def _last(of: str, kind: Kind, where: str = "position <= :head") -> str:
+    return _first(of, kind, where, "position DESC LIMIT 1")
 
 
 def _some(kind: Kind, where: str) -> str:
-    return f"SELECT * FROM ({_first('spans', kind, where).replace('LIMIT 1', 'LIMIT :most')})"
+    return f"SELECT * FROM ({_first('spans', kind, where, 'position LIMIT :most')})"
 
 
 _COVERS = "position > page.at AND position <= :head AND until >= page.at"
@@ -52,7 +51,7 @@ _POINTERS = f"""
 WITH page AS MATERIALIZED ({{page}}),
 found AS MATERIALIZED (
     SELECT page.*, ifnull((
-            {_last("page", Kind.OPENED).replace("<= :head", "< page.at")}), 0) AS since,
+            {_last("page", Kind.OPENED, "position < page.at")}), 0) AS since,
         (SELECT min(position) FROM (
             SELECT * FROM ({_first("page", Kind.ACKED, _COVERS)})
             UNION ALL SELECT * FROM ({_first("page", Kind.SKIPPED, _COVERS)}))) AS settled,
