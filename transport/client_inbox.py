@@ -136,7 +136,8 @@ class Inbox:
     async def put_aside(self, reason: str) -> None:
         """The event in hand cannot be handled: leave it to the server's list of parked ones.
 
-        ``reason`` (200 characters) is recorded. Waits for a connection that can say it; raises what
+        ``reason`` (200 characters) is recorded. Waits for a connection that can say it, or that
+        shows that it need not be said; one that came again on request waits for none. Raises what
         stopped the client, and :class:`ValueError` where no event is in hand.
         """
         event = self._intake.in_hand

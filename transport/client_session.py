@@ -200,22 +200,25 @@ class ClientSession:
         """Leave the event in hand to the server's list of parked ones; the next may be taken.
 
         False while it cannot be said: without a link, and until this link has brought the event.
+        One that came again on request is put aside at once: whatever link brings it will be told.
         """
         event = self.intake.in_hand
         assert isinstance(event, InboxEvent)
-        if self.intake.can_put_aside:
-            self._outgoing.append(Nack(event.position, reason[:REASON_CHARS_MAX]))
-        elif event.request is not None:
-            return False
+        reason = reason[:REASON_CHARS_MAX]
+        if self.intake.put_aside_again(reason):
+            self._outgoing += self.intake.returns.take_answers()
+            return True
+        if self.intake.brought:
+            self._outgoing.append(Nack(event.position, reason))
         elif self.state is not State.LIVE and not self.intake.passed_over:
             return False  # live without it: the server has parked it by itself
-        self.intake.put_aside()
+        self.intake.finish()
         return True
 
     def keep_returns(self) -> None:
         """What came again on request and was handled is durable: acknowledge it."""
         self.intake.returns.keep()
-        self._outgoing += self.intake.returns.take_acks()
+        self._outgoing += self.intake.returns.take_answers()
 
     def frames_to_send(self) -> list[ClientFrame]:
         """What to write now, in order; asking takes it."""
@@ -252,7 +255,7 @@ class ClientSession:
                 self.intake.take_reset(frame)
             case Replayed():
                 self.intake.take_replayed(frame)
-                self._outgoing += self.intake.returns.take_acks()
+                self._outgoing += self.intake.returns.take_answers()
             case Ping():
                 self._on_ping(frame, now)
             case Refreshed():

@@ -167,10 +167,8 @@ class Intake:
         self.in_hand = None
 
     @property
-    def can_put_aside(self) -> bool:
+    def brought(self) -> bool:
         """Whether this link has brought the event in hand, so that a ``nack`` may name it."""
-        if (event := self._returned) is not None:
-            return self.returns.brought(event)
         return self.in_hand is not None and self.acks.brought(self.in_hand.cursor)
 
     @property
@@ -179,16 +177,17 @@ class Intake:
 
         The server has parked it by itself, or its user may not see it any more.
         """
-        if self.in_hand is None or self.received is None or self._returned is not None:
+        if self.in_hand is None or self.received is None:
             return False
-        return self.received.position > self.in_hand.cursor.position and not self.can_put_aside
+        return self.received.position > self.in_hand.cursor.position and not self.brought
 
-    def put_aside(self) -> None:
-        """The item in hand was left to the server's list of parked events."""
-        if (event := self._returned) is not None:
-            self.returns.put_aside(event)
-            self.in_hand = None
-        self.finish()
+    def put_aside_again(self, reason: str) -> bool:
+        """Whether the event in hand came again on request; it is put aside again, then."""
+        if (event := self._returned) is None:
+            return False
+        self.returns.put_aside(event, reason)
+        self.in_hand = None
+        return True
 
     def put_back(self) -> None:
         """The item in hand, if any, was not handled; it comes again, first."""

@@ -63,12 +63,14 @@ class Keeps(Enum):
 class Run:
     """One life of the program: what was handled, in order. ``cursor`` is what it began with.
 
-    ``returned`` is what came again on request, by request and position, put aside or not.
+    By request and position: ``returned`` is what came again on request and was handled, ``refused``
+    what was put aside again.
     """
 
     cursor: Cursor | None
     handled: list[int] = field(factory=list)
     returned: list[tuple[int, int]] = field(factory=list)
+    refused: list[tuple[int, int]] = field(factory=list)
 
 
 @define(eq=False)
@@ -177,8 +179,8 @@ class App:
     async def _put_aside(self, event: InboxEvent, inbox: Inbox, run: Run) -> None:
         self.world.trace(self.name, f"puts {event.position} aside")
         self.aside.add(event.position)
-        if event.request is not None:  # one whose nack is lost with its link counts as handled
-            run.returned.append((event.request, event.position))
+        if event.request is not None:
+            run.refused.append((event.request, event.position))
         await inbox.put_aside("simulated")
 
     async def _handle(self, position: int, cursor: Cursor, store: CursorStore, run: Run) -> None:

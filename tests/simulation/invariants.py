@@ -142,8 +142,9 @@ def _ends(app: App) -> Iterator[str]:
 
 def _order(app: App) -> Iterator[str]:
     for run in app.runs:
-        if len(set(run.returned)) != len(run.returned):
-            yield f"was given the same again twice in one run: {run.returned}"
+        again = run.returned + run.refused
+        if len(set(again)) != len(again):
+            yield f"was given the same again twice in one run: {again}"
         if any(a >= b for a, b in pairwise(run.handled)):
             yield "events out of order, or twice in one run"
         if run.cursor is not None and run.handled and run.handled[0] <= run.cursor.position:

@@ -96,20 +96,50 @@ def test_what_was_not_handed_out_before_the_link_ended_comes_again() -> None:
     assert client.said(ReplayAck) == [ReplayAck(40, (5, 7))]
 
 
-def test_a_replay_is_put_aside_by_its_own_position_once_this_link_brought_it() -> None:
+def test_a_replay_is_put_aside_by_its_own_position() -> None:
     """Its cursor is another event's."""
     client = Client()
     client.go_live()
     client.hear(replayed(40, 3))
     client.session.intake.take()
-    client.session.drop("cut", client.now)
-    client.go_live()
-    assert not client.session.put_aside("no good")
-    client.hear(replayed(40, 3))
     assert client.session.put_aside("no good")
     client.session.keep_returns()
     assert client.session.frames_to_send() == [Nack(3, "no good")]
     assert client.session.intake.finished == START
+
+
+def test_that_a_replay_is_put_aside_is_said_again_when_it_was_lost_with_its_link() -> None:
+    """It does not count as handled, and nothing is handed out twice of one request."""
+    client = Client()
+    client.go_live()
+    client.hear(replayed(40, 3, 5))
+    client.session.intake.take()
+    assert client.session.put_aside("x" * 300)
+    assert took(client) == [(5, 40)]
+    client.session.keep_returns()
+    client.session.drop("cut", client.now)
+    client.go_live()
+    assert client.session.frames_to_send() == []
+    client.hear(replayed(40, 3, 5))
+    assert took(client) == []
+    assert client.session.frames_to_send() == [ReplayAck(40, (5,)), Nack(3, "x" * 200)]
+    client.hear(replayed(41, 3))
+    assert took(client) == [(3, 41)]
+
+
+def test_nobody_waits_for_a_link_to_put_a_replay_aside() -> None:
+    """None may bring it again, where it expired or its inbox was lost; if one does, it is told."""
+    client = Client()
+    client.go_live()
+    client.hear(replayed(40, 3))
+    client.session.intake.take()
+    client.session.drop("cut", client.now)
+    assert client.session.put_aside("no good")
+    assert client.session.intake.in_hand is None
+    client.go_live()
+    assert client.session.frames_to_send() == []
+    client.hear(replayed(40, 3))
+    assert (took(client), client.session.frames_to_send()) == ([], [Nack(3, "no good")])
 
 
 @pytest.mark.parametrize(
@@ -142,10 +172,13 @@ def test_a_replay_before_the_welcome_ends_the_link() -> None:
     assert not client.is_open
 
 
-@given(st.lists(st.sampled_from(["take", "keep", "cut", "aside", "back"]), max_size=40))
+@given(st.lists(st.sampled_from(["take", "keep", "cut", "aside", "back", "answer"]), max_size=40))
 def test_whatever_happens_each_is_handed_out_once_of_a_request(steps: list[str]) -> None:
-    """Cuts, open transactions, loops left and begun again; and in the end all is acknowledged."""
-    client, server, handed, gone = Client(), {3, 5, 7}, [], set()
+    """Cuts, which lose what was said, open transactions, loops left and begun again.
+
+    In the end the server knows what was handled and what put aside.
+    """
+    client, server, handed, aside, gone = Client(), {3, 5, 7}, [], set(), set()
     client.go_live()
     client.hear(replayed(40, *sorted(server)))
     intake = client.session.intake
@@ -153,13 +186,13 @@ def test_whatever_happens_each_is_handed_out_once_of_a_request(steps: list[str])
     def answer() -> None:
         for frame in client.session.frames_to_send():
             if isinstance(frame, ReplayAck):
-                assert set(frame.positions) <= set(handed)
+                assert set(frame.positions) <= set(handed) - aside
                 server.difference_update(frame.positions)
             elif isinstance(frame, Nack):
                 server.discard(frame.position)
                 gone.add(frame.position)
 
-    for step in [*steps, "take", "keep", "cut", "keep", *["take"] * 4, "keep"]:
+    for step in [*steps, "take", "keep", "cut", "keep", *["take"] * 4, "keep", "answer"]:
         if step == "take":
             intake.finish()
             if (item := intake.take()) is not None:
@@ -167,7 +200,8 @@ def test_whatever_happens_each_is_handed_out_once_of_a_request(steps: list[str])
         elif step == "keep":
             client.session.keep_returns()
         elif step == "aside" and intake.in_hand is not None:
-            client.session.put_aside("no good")
+            aside.add(handed[-1])
+            assert client.session.put_aside("no good")
         elif step == "back" and intake.in_hand is not None:
             handed.pop()
             intake.put_back()
@@ -177,9 +211,10 @@ def test_whatever_happens_each_is_handed_out_once_of_a_request(steps: list[str])
             client.hear(welcome(START), live(START))
             if server:
                 client.hear(replayed(40, *sorted(server)))
-        answer()
+        elif step == "answer":
+            answer()
     assert sorted(handed) == [3, 5, 7]
-    assert server == set()
+    assert (server, gone) == (set(), aside)
 
 
 # --- with an application -----------------------------------------------------------------------

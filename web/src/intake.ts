@@ -37,7 +37,8 @@ export interface Handlers {
   readonly onReset?: ((frame: ResetFrame) => unknown) | undefined;
   /**
    * Events that were put aside before, again, each once of a `request`: they lie below the cursor and
-   * do not move it. What is rejected is put aside again. Default: left under way, not acknowledged.
+   * do not move it. What is rejected is put aside again. What was said of them is said again where a
+   * link took it along. Default: left under way, not acknowledged.
    */
   readonly onReplayed?: ((frame: ReplayedFrame) => unknown) | undefined;
 }
@@ -59,8 +60,8 @@ export class Intake {
   cursor: Cursor | null;
   readonly #handlers: Handlers;
   readonly #side: Side;
-  /** What was handled of which request, while this page lives. */
-  readonly #again = new Set<string>();
+  /** What became of which request's events, while this page lives: handled (null), or why not. */
+  readonly #again = new Map<string, string | null>();
   #queue: Item[] = [];
   #link = 0;
   #busy = false;
@@ -126,18 +127,31 @@ export class Intake {
   async #replay({ type, request, events }: ReplayedFrame): Promise<void> {
     const { onReplayed } = this.#handlers;
     if (onReplayed === undefined) return;
+    const link = this.#link;
     const known = this.#again;
     const fresh = events.filter(({ position }) => !known.has(`${request}.${position}`));
+    let refused: string | null = null;
     try {
       if (fresh.length > 0) await onReplayed({ type, request, events: fresh });
-      for (const { position } of fresh) known.add(`${request}.${position}`);
-      for (const oldest of known) if (known.size > REMEMBERED_MAX) known.delete(oldest);
-      const positions = events.map(({ position }) => position);
-      this.#side.send({ type: "replay_ack", request, positions });
     } catch (error) {
       // Not the link's end, as with others: it would come again with the next, for ever.
-      for (const { position } of fresh)
-        this.#side.send({ type: "nack", position, reason: `${error}`.slice(0, 200) });
+      refused = `${error}`.slice(0, 200);
+    }
+    for (const { position } of fresh) known.set(`${request}.${position}`, refused);
+    // Only on the link that brought them: on the next they come again, and are answered then.
+    if (link === this.#link) this.#answer(request, events);
+    for (const oldest of known.keys()) if (known.size > REMEMBERED_MAX) known.delete(oldest);
+  }
+
+  #answer(request: number, events: readonly WireEvent[]): void {
+    const handled: number[] = [];
+    for (const { position } of events) {
+      const reason = this.#again.get(`${request}.${position}`) ?? null;
+      if (reason === null) handled.push(position);
+      else this.#side.send({ type: "nack", position, reason });
+    }
+    if (handled.length > 0) {
+      this.#side.send({ type: "replay_ack", request, positions: handled });
     }
   }
 

@@ -315,6 +315,31 @@ describe("what is not an event", () => {
     expect(state().status).toBe("live");
   });
 
+  it("says again that it was put aside where the link took that along, and asks nobody twice", async () => {
+    let asked = 0;
+    let refuse = (_: Error) => {};
+    const busy = () => {
+      asked += 1;
+      return new Promise((_, reject) => {
+        refuse = reject;
+      });
+    };
+    connect({ cursor: cursorAt(9), onReplayed: busy });
+    const frame: ReplayedFrame = { type: "replayed", request: 40, events: [eventAt(3)] };
+    FakeSocket.last.goLive(9).say(frame);
+    await settle();
+    FakeSocket.last.drop();
+    vi.advanceTimersByTime(1_000);
+    const next = FakeSocket.last.goLive(9);
+    refuse(new Error("full"));
+    await settle();
+    expect(next.ofType("nack")).toEqual([]);
+    next.say(frame);
+    await settle();
+    const nack = { type: "nack", position: 3, reason: "Error: full" };
+    expect([next.ofType("nack"), next.ofType("replay_ack"), asked]).toEqual([[nack], [], 1]);
+  });
+
   it("tells of skipped events and goes on behind them", () => {
     const skips: SkippedFrame[] = [];
     connect({ cursor: cursorAt(0), onSkipped: (frame) => void skips.push(frame) });
