@@ -20,9 +20,10 @@ demo: .venv/run inbox ## Start a server with a simulated WhatsApp provider, and 
 serve: .venv/run inbox ## Start the server on ./malote-data
 	@$(BIN)/malote serve
 web: api/static/index.html ## Build the web inbox into api/static
+# Some images forbid Python to keep what it compiled; then each of the tests' servers compiles it all.
 test: .venv/dev api/static/index.html ## Run all tests
 	$(WITH_NODE) npm run -s test
-	$(BIN)/pytest -n $(WORKERS) --dist worksteal $(ARGS)
+	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n $(WORKERS) --dist worksteal $(ARGS)
 lint: .venv/dev web/node_modules/.installed ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
