@@ -148,10 +148,10 @@ def test_a_full_disk_three_times_under_load_loses_nothing_and_heals_by_itself(
 ) -> None:
     """503 while it is full; reading, delivery, verification go on; nothing acknowledged is lost."""
     data = disk / "data"
-    tokens = furnish(data, "ana", *(f"late{number}" for number, _ in enumerate(LEAVES)))
+    late_comers = (f"late{number}" for number, _ in enumerate(LEAVES))
+    tokens = furnish(data, "ana", *late_comers, aud="auditor")
+    auditor = tokens.pop("aud")
     ana, *late = [Agent.make(tmp_path, name, token) for name, token in tokens.items()]
-    malote(data, "user", "add", "aud", "--role", "auditor")
-    auditor = malote(data, "token", "create", "aud").strip()
     acknowledged: set[str] = set()
 
     async def scenario() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx2
 
-from tests.acceptance.world import furnish, malote, run, running, signed, text_webhook, visible
+from tests.acceptance.world import furnish, run, running, signed, text_webhook, visible
 from transport.client import connect
 from transport.cursor_store import MemoryCursorStore
 from transport.frames import Skipped
@@ -79,9 +79,8 @@ def test_who_was_away_for_10_000_events_gets_the_newest_and_finds_the_rest_by_sy
     And the ledger accounts for every one of them, at every step: nothing is left over.
     """
     data = tmp_path / "data"
-    token = furnish(data, "ana")["ana"]
-    malote(data, "user", "add", "eva", "--role", "auditor")
-    auditor = malote(data, "token", "create", "eva").strip()
+    tokens = furnish(data, "ana", eva="auditor")
+    token, auditor = tokens["ana"], tokens["eva"]
     store, gaps, got = MemoryCursorStore(), list[Skipped](), list[int]()
 
     async def scenario() -> None:

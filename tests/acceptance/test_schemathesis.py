@@ -17,7 +17,7 @@ from schemathesis.specs.openapi.checks import (
 
 from api.app import ROUTES
 from api.openapi import openapi
-from tests.acceptance.world import Server, malote, running
+from tests.acceptance.world import Server, furnish, running
 
 # A stream ends with its client, and would hold the test for ever.
 SCHEMA = schemathesis.openapi.from_dict(openapi(ROUTES)).exclude(path="/v1/events")
@@ -35,9 +35,7 @@ EXAMPLES = 40
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, str]]:
     """A server whose rates are no matter here, and an admin's token."""
     data = tmp_path_factory.mktemp("contract") / "data"
-    malote(data, "inbox", "add", "support", "--provider", "whatsapp", "--verify-token", "verify-me")
-    malote(data, "user", "add", "adm", "--role", "admin")
-    token = malote(data, "token", "create", "adm").strip()
+    token = furnish(data, adm="admin")["adm"]
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("MALOTE_REQUESTS_USER_PER_S", "100000")
         with running(data) as server:

@@ -18,18 +18,20 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import httpx2
 from attrs import define, field
 
+from api.control import call
 from api.providers import PROVIDERS
 from api.providers.contract import Secret
 from transport.client import connect
 from transport.cursor_store import SqliteCursorStore
 
 SECRET = "an app secret of the acceptance tests"
+VERIFY_TOKEN = "verify-me"
 START_TIMEOUT_S = 30.0
 PATIENCE_S = 60.0
 SERVE = ("-m", "api.commands", "serve", "--host", "127.0.0.1", "--port", "0")
@@ -121,12 +123,23 @@ def running(
             server.end(signal.SIGKILL)
 
 
-def furnish(folder: Path, *users: str) -> dict[str, str]:
-    """Make inbox `support` and a token for each of these members."""
-    malote(folder, "inbox", "add", "support", "--provider", "whatsapp", "--secret", SECRET)
-    for user in users:
-        malote(folder, "user", "add", user, "--role", "member", "--inbox", "support")
-    return {user: malote(folder, "token", "create", user).strip() for user in users}
+def furnish(folder: Path, *members: str, **others: str) -> dict[str, str]:
+    """Make inbox `support`, its members, others (name=role), and a token for each of them.
+
+    By what the command line asks of a server: to start it five times costs as much as many a test.
+    """
+    roles = {**dict.fromkeys(members, "member"), **others}
+    return asyncio.run(furnish_inbox(folder, "support", roles))
+
+
+async def furnish_inbox(folder: Path, inbox: str, roles: Mapping[str, str]) -> dict[str, str]:
+    """An inbox, these users (name: role; members see that inbox), and a token for each of them."""
+    secrets = {"secrets": [SECRET], "verify_token": VERIFY_TOKEN}
+    await call(folder, "add_inbox", id=inbox, provider="whatsapp", **secrets)
+    for user, role in roles.items():
+        seen = [inbox] if role == "member" else []
+        await call(folder, "add_user", name=user, role=role, inboxes=seen)
+    return {user: (await call(folder, "create_token", user=user))["token"] for user in roles}
 
 
 def text_webhook(*message_ids: str) -> bytes:

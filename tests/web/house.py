@@ -23,7 +23,7 @@ import httpx2
 from attrs import define, field
 
 from api.control import call
-from tests.acceptance.world import SECRET, SERVE, Server, running, signed
+from tests.acceptance.world import SERVE, Server, furnish_inbox, running, signed
 
 ROOT = Path(__file__).parent.parent.parent
 CHROMIUM = next(
@@ -127,15 +127,6 @@ class House:
         self.server.start(port)
 
 
-async def furnish(folder: Path, inbox: str, members: Mapping[str, str]) -> dict[str, str]:
-    """An inbox, these users (name: role; members see that inbox), and a token for each of them."""
-    await call(folder, "add_inbox", id=inbox, provider="whatsapp", secrets=[SECRET])
-    for user, role in members.items():
-        seen = [inbox] if role == "member" else []
-        await call(folder, "add_user", name=user, role=role, inboxes=seen)
-    return {user: (await call(folder, "create_token", user=user))["token"] for user in members}
-
-
 def asked(question: Coroutine[Any, Any, T]) -> T:
     """Its answer, from a thread: Playwright's own event loop counts as running in this one."""
     with ThreadPoolExecutor(1) as thread:
@@ -147,11 +138,11 @@ def opened(folder: Path, command: Sequence[str] = SERVE) -> Iterator[House]:
     """A server of its own, with a member, an administrator and an auditor."""
     with running(folder, command) as server:
         everybody = {"ana": "member", "adm": "admin", "aud": "auditor"}
-        yield House(server, asked(furnish(folder, "support", everybody)))
+        yield House(server, asked(furnish_inbox(folder, "support", everybody)))
 
 
 def moved_in(server: Server) -> House:
     """One more inbox on a running server, with a member of its own."""
     number = next(_IDS)
-    tokens = asked(furnish(server.folder, f"support-{number}", {f"ana-{number}": "member"}))
+    tokens = asked(furnish_inbox(server.folder, f"support-{number}", {f"ana-{number}": "member"}))
     return House(server, {"ana": tokens[f"ana-{number}"]}, f"support-{number}")
