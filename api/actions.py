@@ -1,6 +1,6 @@
 """What an administrator does: the same functions behind the control socket and the command line.
 
-Each takes the open :class:`api.house.Records` and JSON-able arguments, and returns a JSON-able
+Each takes the open :class:`api.records.Records` and JSON-able arguments, and returns a JSON-able
 answer once the projections show what it did. A secret is in the answer that made it, and nowhere
 after.
 """
@@ -16,11 +16,11 @@ from typing import Any, TypeAlias, get_args
 
 from api import parked
 from api.erasure import erase
-from api.house import Records
 from api.keyring import InboxKeys, InboxSecret, Token
 from api.names import NAME_RULE, is_name
 from api.providers import PROVIDERS
 from api.providers.contract import Secret, SecretMalformed, active
+from api.records import Records
 from api.screen import View, screen_of
 from eventstore.draft import Draft
 from eventstore.erasure import CannotErase

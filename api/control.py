@@ -18,7 +18,7 @@ import orjson
 import structlog
 
 from api.actions import ACTIONS, ActionRefused
-from api.house import Records, open_records
+from api.records import Records, open_records
 from eventstore.log import LogUnavailable
 from projections.projector import ProjectionsBehind
 
@@ -32,7 +32,7 @@ _log = structlog.get_logger()
 async def call(folder: Path, action: str, **args: Any) -> Any:
     """Have the running server do it, or do it here when none runs.
 
-    Raises :class:`api.actions.ActionRefused`, and :class:`api.house.CannotOpen` where the folder
+    Raises :class:`api.actions.ActionRefused`, and :class:`api.records.CannotOpen` where the folder
     has to be opened and cannot be.
     """
     connection = _connect(folder)

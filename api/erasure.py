@@ -14,9 +14,9 @@ from contextlib import suppress
 
 import orjson
 
-from api.house import Records
 from api.providers import PROVIDERS
 from api.providers.contract import Request
+from api.records import Records
 from eventstore.codec import decode_recorded
 from eventstore.draft import Receipt
 from eventstore.erasure import REASON_CHARS_MAX, CannotErase

@@ -11,7 +11,8 @@ from collections.abc import Callable
 
 import structlog
 
-from api.house import Records, standing_of
+from api.house import standing_of
+from api.records import Records
 from eventstore.codec import datetime_of
 from eventstore.events import DeviceExpired
 from eventstore.log import LogUnavailable, wall_clock_us

@@ -1,41 +1,33 @@
 """What a running server holds open, in which order it opens, and how it goes.
 
-:class:`Records` is the part that needs no network: log, projections, keyring. The command line
-opens it alone when no server runs. :class:`House` adds delivery and the tasks that keep both going.
+:class:`House` adds delivery, and the tasks that keep both going, to what :mod:`api.records` opens.
 """
 
 from __future__ import annotations
 
 import asyncio
 import secrets
-import sqlite3
-import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from importlib.metadata import version
-from pathlib import Path
 from typing import TypedDict
 
-import structlog
-from attrs import define, field, frozen
+from attrs import define, field
 
 from api.auth import Gate
 from api.balance import Balance
-from api.keyring import FILE_NAME, Keyring, KeyringDamaged
+from api.records import Records, Tasks, open_records
 from api.settings import Settings
-from api.signing import FILE_NAME as SIGNING_KEY_FILE
-from api.signing import Signer, SigningKeyDamaged
 from eventstore.codec import decode_recorded
-from eventstore.draft import Draft, Receipt
+from eventstore.draft import Draft
 from eventstore.events import (
     DeliveryReplayRequested,
     RecordedEvent,
     ServerStarted,
     ServerStopped,
 )
-from eventstore.folder import FolderLocked, FolderUnfit
 from eventstore.log import EventLog, LogHalted, LogUnavailable, wall_clock_us
 from projections.access import Access
 from projections.deliveries import device_of, further, standing
@@ -47,120 +39,9 @@ from transport.offline_queue import QueueLimits
 from transport.websocket import WebSocketEndpoint, websocket_endpoint
 
 RELEASE = version("malote")
-PROJECTIONS_FILE = "projections.db"
-PROGRESS_EVERY_S = 1.0
 PROJECTIONS_BEHIND_MAX = 5_000
 HALTED = "halted: the file is damaged, or not the history it was"
 STREAM_PAGE = 500
-
-_log = structlog.get_logger()
-
-
-@frozen
-class Records:
-    """The log, what is derived from it, and the secrets beside it."""
-
-    log: EventLog
-    projector: Projector
-    keyring: Keyring
-    signer: Signer
-    asking: asyncio.Lock = field(factory=asyncio.Lock)
-    """Held from looking at what is parked to asking for it."""
-
-    async def record(self, *drafts: Draft) -> list[Receipt]:
-        """Append, and wait until the projections show it: read your own writes.
-
-        Raises :class:`projections.projector.ProjectionsBehind` where they do not get on; the drafts
-        are durable all the same.
-        """
-        receipts = await self.log.append(drafts, from_reserve=True)
-        await self.projector.wait_for(max(receipt.position for receipt in receipts))
-        return receipts
-
-
-@define
-class Tasks:
-    """Tasks that ought to run for as long as the house stands, and which of them did not."""
-
-    failed: set[str] = field(factory=set)
-    _running: dict[str, asyncio.Task[None]] = field(factory=dict)
-
-    def start(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
-        """Run ``work``; its end before :meth:`stop` is a failure that readiness shows."""
-        self._running[name] = asyncio.create_task(self._watch(name, work), name=f"malote {name}")
-
-    async def _watch(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
-        try:
-            await work()
-        except asyncio.CancelledError:
-            raise
-        except Exception:
-            _log.exception("task crashed", task=name)
-        self.failed.add(name)
-
-    async def stop(self) -> None:
-        """Cancel them and wait until they are gone."""
-        for task in self._running.values():
-            task.cancel()
-        await asyncio.gather(*self._running.values(), return_exceptions=True)
-        self._running.clear()
-
-
-@define
-class Progress:
-    """Says how far the projections are at the start: nothing about a short one, then at times."""
-
-    _told_at: float = field(factory=time.monotonic)
-
-    def __call__(self, name: str, position: int, head: int) -> None:
-        """Called after each page."""
-        if time.monotonic() - self._told_at >= PROGRESS_EVERY_S:
-            self._told_at = time.monotonic()
-            _log.info("folding the log", projection=name, position=position, head=head)
-
-
-class CannotOpen(Exception):
-    """The data folder cannot be served from; the message says why in one line."""
-
-
-@contextmanager
-def _opening(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except (
-        FolderLocked,
-        FolderUnfit,
-        LogUnavailable,
-        KeyringDamaged,
-        SigningKeyDamaged,
-    ) as trouble:
-        raise CannotOpen(str(trouble)) from trouble
-    except (OSError, sqlite3.Error) as trouble:
-        raise CannotOpen(f"{folder} cannot be opened: {trouble}") from trouble
-
-
-@asynccontextmanager
-async def open_records(folder: Path) -> AsyncIterator[tuple[Records, Tasks]]:
-    """Open the data folder, folding in the background; closed in the reverse order.
-
-    Each step is on the stack before the next begins: aiosqlite's threads are not daemons, and one
-    that a failed start left open would keep the process from ending.
-    Raises :class:`CannotOpen`.
-    """
-    async with AsyncExitStack() as stack:
-        with _opening(folder):
-            log = await EventLog.open(folder)
-            stack.push_async_callback(log.close)
-            keyring = Keyring(folder / FILE_NAME)
-            signer = Signer(log, folder / SIGNING_KEY_FILE)
-            projector = await Projector.open(folder / PROJECTIONS_FILE, log, on_progress=Progress())
-            stack.push_async_callback(projector.close)
-        tasks = Tasks()
-        stack.push_async_callback(tasks.stop)
-        log.on_commit = lambda _: projector.wake()
-        tasks.start("projector", projector.run)
-        projector.wake()
-        yield Records(log, projector, keyring, signer), tasks
 
 
 @define

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, TypeAlias
 
-from api.house import Records
+from api.records import Records
 from eventstore.draft import Draft
 from eventstore.events import DeliveryReplayRequested
 from projections.deliveries import Device, list_deliveries, list_parked

@@ -11,7 +11,8 @@ from collections.abc import Callable
 
 import structlog
 
-from api.house import House, Records
+from api.house import House
+from api.records import Records
 from eventstore.compaction import BEATS, MINUTE_US, compacted
 from eventstore.draft import Draft
 from eventstore.events import RecordedEvent

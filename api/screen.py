@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 
 from attrs import frozen
 
-from api.house import Records
+from api.records import Records
 from api.trace import events_at
 from eventstore.cursor import Cursor
 from eventstore.events import (

@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 from attrs import frozen
 
-from api.house import Records
+from api.records import Records
 from eventstore.cursor import Cursor
 from eventstore.events import (
     ContactAliased,

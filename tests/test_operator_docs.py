@@ -40,7 +40,7 @@ by_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 @by_page
 def test_every_command_that_a_page_names_exists(page: Path) -> None:
     """In running text and in blocks; `m` is the alias of the operators' page."""
-    known = {command.name for command in COMMANDS}
+    known = set(COMMANDS)
     text = page.read_text()
     named = re.findall(r"(?:`|^|bin/|\| )malote ([a-z]+)", text, re.MULTILINE)
     named += re.findall(r"(?:^|`|&& |\| )m ([a-z]+)", text, re.MULTILINE)

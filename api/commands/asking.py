@@ -1,47 +1,19 @@
-"""What every command shares: the data folder, and the exit codes of PROTOCOL section 4."""
+"""How a command has its work done: by the running server, or here; what goes wrong is one line."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, TypeVar
-
-import click
 
 from api import control
 from api.actions import ActionRefused
-from api.house import CannotOpen
-from api.settings import Settings, SettingsInvalid, load
+from api.commands.exits import CannotStart, Failed, data_folder
+from api.records import CannotOpen
 from eventstore.log import LogUnavailable
 
 T = TypeVar("T")
-
-
-class Failed(click.ClickException):
-    """It was tried, and did not work: exit code 1."""
-
-    exit_code = 1
-
-
-class CannotStart(click.ClickException):
-    """It could not even begin: exit code 3."""
-
-    exit_code = 3
-
-
-def settings(**overrides: Any) -> Settings:
-    """The settings; a wrong one is a usage error, exit code 2."""
-    try:
-        return load(**overrides)
-    except SettingsInvalid as invalid:
-        raise click.UsageError(str(invalid)) from None
-
-
-def data_folder() -> Path:
-    """Where everything is."""
-    return settings().data
 
 
 @contextmanager

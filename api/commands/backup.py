@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 import orjson
 
-from api.commands.asking import Failed, ask, data_folder, run
+from api.commands.asking import ask, run
+from api.commands.exits import Failed, data_folder
 from eventstore.backup import BackupBroken
 from eventstore.backup import restore as put_back
 from eventstore.folder import FolderLocked, FolderUnfit

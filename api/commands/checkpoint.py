@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 import orjson
 
-from api.commands.asking import Failed, ask
+from api.commands.asking import ask
+from api.commands.exits import Failed
 
 
 @click.command()

@@ -22,7 +22,8 @@ from pathlib import Path
 import click
 
 from api import logs
-from api.commands.asking import CannotStart, Failed, exit_codes, settings
+from api.commands.asking import exit_codes
+from api.commands.exits import CannotStart, Failed, settings
 from api.commands.serve import bind
 from api.demo.display import Display, Screen
 from api.demo.play import Limits, Reckoning, play

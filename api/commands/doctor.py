@@ -10,7 +10,7 @@ from attrs import asdict
 from rich.console import Console
 from rich.text import Text
 
-from api.commands.asking import settings
+from api.commands.exits import settings
 from api.doctor import Verdict, examine
 from api.terminal import one_line
 

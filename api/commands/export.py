@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 import click
 
-from api.commands.asking import CannotStart, Failed, data_folder
+from api.commands.exits import CannotStart, Failed, data_folder
 from eventstore.folder import FolderLocked, FolderUnfit, log_path
 from eventstore.interchange import FORMATS
 from eventstore.transfer import ImportRefused, import_log

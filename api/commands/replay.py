@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from api.commands.asking import CannotStart, data_folder
+from api.commands.exits import CannotStart, data_folder
 from api.commands.tail import Shown, human_line, json_line
 from api.log_reader import LogReader
 from api.routes.query import time_us

@@ -15,7 +15,8 @@ from attrs import evolve
 
 from api import logs
 from api.app import create_app
-from api.commands.asking import CannotStart, exit_codes, settings
+from api.commands.asking import exit_codes
+from api.commands.exits import CannotStart, settings
 from api.house import House, open_house
 from api.settings import Settings, described
 from transport.server import spare_the_collector, uvicorn_config

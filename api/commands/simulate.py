@@ -15,7 +15,8 @@ import click
 import orjson
 from attrs import define, field
 
-from api.commands.asking import Failed, ask, data_folder, run, settings
+from api.commands.asking import ask, run
+from api.commands.exits import Failed, data_folder, settings
 from api.keyring import FILE_NAME, Keyring
 from api.providers import PROVIDERS, Secret, SecretMalformed
 from api.providers.contract import active

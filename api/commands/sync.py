@@ -19,7 +19,8 @@ from typing import IO
 import click
 import orjson
 
-from api.commands.asking import Failed, run, settings
+from api.commands.asking import run
+from api.commands.exits import Failed, settings
 from api.terminal import fit, one_line
 from transport.client import Inbox, connect
 from transport.client_errors import ClientError

@@ -17,7 +17,7 @@ from cattrs.errors import CattrsError
 from rich.console import Console
 from rich.text import Text
 
-from api.commands.asking import CannotStart, data_folder
+from api.commands.exits import CannotStart, data_folder
 from api.log_reader import LogReader
 from api.terminal import fit, one_line, summary
 from eventstore.codec import EventUnknown, decode_recorded, encode_recorded

@@ -18,7 +18,7 @@ import orjson
 from rich.console import Console
 from rich.text import Text
 
-from api.commands.asking import CannotStart, Failed, data_folder
+from api.commands.exits import CannotStart, Failed, data_folder
 from api.commands.tail import columns
 from api.log_reader import LogReader
 from api.terminal import one_line

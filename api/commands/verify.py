@@ -13,7 +13,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from api.commands.asking import CannotStart, data_folder
+from api.commands.exits import CannotStart, data_folder
 from eventstore import verify as verifier
 
 

@@ -14,9 +14,10 @@ from attrs import frozen
 from api import actions
 from api.app import create_app
 from api.demo.cable import OFFER, Cable
-from api.house import House, Records, open_house
+from api.house import House, open_house
 from api.providers import Secret
 from api.providers.contract import active
+from api.records import Records
 from api.settings import Settings
 from transport.server import uvicorn_config
 

@@ -18,8 +18,8 @@ from starlette.websockets import WebSocketDisconnect
 
 from api import actions
 from api.app import create_app
-from api.house import open_records
 from api.providers import PROVIDERS, Secret
+from api.records import open_records
 from api.settings import Settings
 
 WHATSAPP_SECRET = "the app secret of the tests"

@@ -11,20 +11,18 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from api.commands import COMMANDS
+from api.commands import main
 from api.signing import FILE_NAME, Signer, SigningKeyDamaged
 from eventstore import checkpoint as checkpoints
 from eventstore.log import EventLog
 from eventstore.verify import read_anchors, verify
 from tests.api.serving import chat, furnished, post, serving
 
-NAMED = {command.name: command for command in COMMANDS}
-
 
 def run(folder: Path, *words: object) -> Result:
     """A command on this folder."""
     command, *rest = map(str, words)
-    return CliRunner().invoke(NAMED[command], rest, env={"MALOTE_DATA": str(folder)})
+    return CliRunner().invoke(main, [command, *rest], env={"MALOTE_DATA": str(folder)})
 
 
 def kept(folder: Path, target: Path, *words: str) -> Path:

@@ -143,13 +143,35 @@ def test_help_shows_every_setting_and_no_secret(folder: Path) -> None:
     assert "s" * 40 not in result.stdout
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
-def test_every_command_says_what_it_is_for(tmp_path: Path, command: object) -> None:
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_says_what_it_is_for(tmp_path: Path, name: str) -> None:
     """In --help, without opening anything."""
-    name = command.name  # type: ignore[attr-defined]
     result = malote(tmp_path / "data", name, "--help")
     assert result.exit_code == 0
+    assert result.stdout.startswith(f"Usage: main {name} ")
     assert not (tmp_path / "data").exists()
+
+
+def test_the_help_names_every_command(tmp_path: Path) -> None:
+    """Each with the first line of its own help."""
+    printed = good(tmp_path / "data", "--help")
+    assert re.findall(r"^  ([a-z]+)  +[A-Z]", printed, re.MULTILINE) == sorted(COMMANDS)
+
+
+def test_a_command_that_serves_nothing_loads_no_server() -> None:
+    """Its start would take three times as long."""
+    asked = ("verify", "tail", "trace", "inbox", "user", "token", "redact", "backup", "restore")
+    program = f"""
+import sys
+from api.commands import main
+for name in {asked}:
+    assert main.get_command(None, name).name == name
+print(*sys.modules)
+"""
+    words = [sys.executable, "-c", program]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    loaded = {module.split(".")[0] for module in done.stdout.split()}
+    assert not {"starlette", "uvicorn", "websockets", "jwt", "prometheus_client"} & loaded
 
 
 def test_commands_work_beside_a_running_server(folder: Path) -> None:

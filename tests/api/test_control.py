@@ -15,7 +15,7 @@ import pytest
 
 from api.actions import ACTIONS, ActionRefused
 from api.control import SOCKET_NAME, call, serve_control
-from api.house import CannotOpen, Records, open_records
+from api.records import CannotOpen, Records, open_records
 from eventstore.log import LogUnavailable
 from projections.projector import ProjectionsBehind
 from tests.api.serving import STANDARD_SECRET

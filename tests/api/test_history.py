@@ -11,19 +11,17 @@ import httpx2
 from click.testing import CliRunner, Result
 from starlette.testclient import TestClient
 
-from api.commands import COMMANDS
+from api.commands import main
 from api.commands.replay import Pauses
 from eventstore.verify import verify
 from tests.acceptance.world import running
 from tests.api.serving import Place, chat, furnished, order, post, serving
 
-NAMED = {command.name: command for command in COMMANDS}
-
 
 def run(folder: Path, *words: object) -> Result:
     """A command on this folder."""
     command, *rest = map(str, words)
-    return CliRunner().invoke(NAMED[command], rest, env={"MALOTE_DATA": str(folder)})
+    return CliRunner().invoke(main, [command, *rest], env={"MALOTE_DATA": str(folder)})
 
 
 def ask(client: TestClient, place: Place, **parameters: Any) -> Any:

@@ -11,15 +11,8 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from api.house import (
-    PROJECTIONS_BEHIND_MAX,
-    CannotOpen,
-    House,
-    Tasks,
-    open_house,
-    open_records,
-    standing_of,
-)
+from api.house import PROJECTIONS_BEHIND_MAX, House, open_house, standing_of
+from api.records import CannotOpen, Tasks, open_records
 from api.settings import Settings
 from eventstore.codec import decode_recorded
 from eventstore.draft import Draft

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from api import retention
-from api.house import Records, open_records
+from api.records import Records, open_records
 from api.retention import compact_some
 from eventstore.codec import decode_recorded
 from eventstore.compaction import BEATS, MINUTE_US

@@ -16,7 +16,8 @@ from typing import Any
 from attrs import define, field
 
 from api.auth import Gate
-from api.house import PROJECTIONS_FILE, Records, announce_replays, standing_of
+from api.house import announce_replays, standing_of
+from api.records import PROJECTIONS_FILE, Records
 from eventstore.draft import Draft
 from eventstore.events import RecordedEvent, ServerStarted, ServerStopped
 from eventstore.limits import Limits as LogLimits
