@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from hashlib import sha256
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import orjson
-from attrs import frozen
+from attrs import evolve, frozen
 
 from api.records import Records
 from eventstore.cursor import Cursor
@@ -36,7 +36,7 @@ from projections.trace import DeviceTrace, said_in, trace_devices
 BESIDE_MAX = 500
 LATER_MAX = 500
 EACH_MAX = 100
-"""Of one device, and each kind of event, so many are looked at."""
+"""Of one device, and each kind of event, the newest so many are looked at."""
 
 READ_EVENTS = 1_000
 _DERIVED = tuple(
@@ -52,6 +52,8 @@ _DERIVED = tuple(
     )
 )
 _FIRST: Device = ("", "")
+
+Listed: TypeAlias = Literal["beside", "later"]
 
 
 @frozen
@@ -99,7 +101,8 @@ class Trace:
     ``beside`` is what the same webhook recorded beside it, ``later`` what was said of it since:
     statuses, edits, revocation, reactions, repeats with another content, erasure. ``devices`` are
     those that it was addressed to, of a page of all devices; ``next`` is where the next page
-    begins, None at the end. ``cursor`` is how far the log was taken into account.
+    begins, None at the end. ``truncated`` names the lists that are not whole: each has 500 events
+    at most. ``cursor`` is how far the log was taken into account.
     """
 
     event: EventTrace
@@ -108,6 +111,7 @@ class Trace:
     later: list[EventTrace]
     devices: list[DeviceTrace]
     next: str | None
+    truncated: list[Listed]
     cursor: Cursor
 
 
@@ -127,18 +131,25 @@ async def trace_of(
     if raw is not None and raw.event.type != WebhookReceived.type:
         raw = None
     beside = [] if raw is None else await _beside(log, raw.event, traced)
-    asked = list_later(position, found.event.inbox, _message_id(traced), most=LATER_MAX)
+    asked = list_later(position, found.event.inbox, _message_id(traced), most=LATER_MAX + 1)
     answer = await records.projector.fetch(asked)
+    later = answer.rows
     devices, following = await _devices(records, traced, after, limit)
     return Trace(
         event=_event(traced),
         webhook=None if raw is None else _webhook(raw),
-        beside=[_event(event) for event in beside],
-        later=[_event(event) for event in await events_at(log, answer.rows)],
+        beside=[_event(event) for event in beside[:BESIDE_MAX]],
+        later=[_event(event) for event in await events_at(log, later[:LATER_MAX])],
         devices=devices,
         next=following,
+        truncated=_truncated(beside=len(beside) > BESIDE_MAX, later=len(later) > LATER_MAX),
         cursor=answer.cursor,
     )
+
+
+def _truncated(*, beside: bool, later: bool) -> list[Listed]:
+    found: list[tuple[Listed, bool]] = [("beside", beside), ("later", later)]
+    return [name for name, cut in found if cut]
 
 
 async def _devices(
@@ -151,7 +162,12 @@ async def _devices(
     rows = (await records.projector.fetch(asked)).rows
     history = await events_at(records.log, {at for row in rows for at in row.positions})
     following = f"{rows[-1].user}/{rows[-1].device}" if len(rows) == limit else None
-    return trace_devices(traced, history), following
+    left_out = {(row.user, row.device): row.left_out for row in rows}
+    devices = [
+        evolve(each, left_out=left_out[each.user, each.device])
+        for each in trace_devices(traced, history)
+    ]
+    return devices, following
 
 
 async def _row(log: EventLog, position: int | None) -> HistoryRow | None:
@@ -162,19 +178,23 @@ async def _row(log: EventLog, position: int | None) -> HistoryRow | None:
 
 
 async def _beside(log: EventLog, raw: RecordedEvent, traced: RecordedEvent) -> list[RecordedEvent]:
-    """What the webhook recorded lies right behind it; what a newer parser found, beside that."""
+    """What the webhook recorded lies right behind it; what a newer parser found, beside that.
+
+    More than ``BESIDE_MAX`` where there are more.
+    """
     found: dict[int, RecordedEvent] = {}
-    for after in (raw.position, traced.position - BESIDE_MAX // 2):
+    most = BESIDE_MAX + 2  # itself is one of them, and then there may be one too many
+    for after in (raw.position, traced.position - most // 2):
         page = await log.read(
             max(after, raw.position),
-            BESIDE_MAX,
-            until=after + BESIDE_MAX,
+            most,
+            until=after + most,
             streams=[raw.stream],
             types=_DERIVED,
         )
         found |= {event.position: event for event in page if event.causation_id == raw.position}
     found.pop(traced.position, None)
-    return [event for _, event in sorted(found.items())][:BESIDE_MAX]
+    return [event for _, event in sorted(found.items())]
 
 
 async def events_at(log: EventLog, positions: Iterable[int]) -> list[RecordedEvent]:

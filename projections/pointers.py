@@ -20,12 +20,17 @@ def _positions(text: str) -> list[int]:
 
 @frozen
 class Pointers:
-    """Where the log says what became of the event ``at`` for one device, in no order."""
+    """Where the log says what became of the event ``at`` for one device, in no order.
+
+    ``left_out`` counts what concerns it and is not among the ``positions``, because of some kind
+    there is too much.
+    """
 
     at: int
     user: str
     device: str
     positions: list[int] = field(converter=_positions)
+    left_out: int
 
 
 def _first(of: str, kind: Kind, where: str, order: str = "position LIMIT 1") -> str:
@@ -38,15 +43,35 @@ def _last(of: str, kind: Kind, where: str = "position <= :head") -> str:
     return _first(of, kind, where, "position DESC LIMIT 1")
 
 
-def _some(kind: Kind, where: str) -> str:
-    return f"SELECT * FROM ({_first('spans', kind, where, 'position LIMIT :most')})"
-
-
 _COVERS = "position > page.at AND position <= :head AND until >= page.at"
-_SESSION = "position >= since AND position <= last"
+_SESSION = "position > since AND position <= last"
+
+
+def _whose(kind: Kind) -> str:
+    return (
+        f"outcomes AS o WHERE o.user = spans.user AND o.device = spans.device AND kind = {kind:d}"
+    )
+
+
+_NAMED = """outcomes_named AS o WHERE named = at AND o.user = spans.user AND o.device = spans.device
+        AND position <= :head"""
+_KINDS = (
+    f"{_whose(Kind.OPENED)} AND {_SESSION}",
+    f"{_whose(Kind.CLOSED)} AND {_SESSION}",
+    f"{_whose(Kind.RETRIED)} AND position > at AND position <= last",
+    f"{_NAMED} AND position > first_named",
+    "outcomes_system AS o WHERE o.user = spans.user AND position <= :head",
+    f"outcomes_system AS o WHERE o.user = '' AND {_SESSION}",
+)
+_NEWEST = "".join(
+    f" UNION SELECT * FROM (SELECT position FROM {each} ORDER BY position DESC LIMIT :most)"
+    for each in _KINDS
+)
+_COUNTED = " UNION ALL ".join(f"SELECT count(*) AS n FROM {each}" for each in _KINDS)
 
 # `since` is the last session that began before the event, `settled` the first range that covers it.
-# What comes after that concerns only what was put aside: `last` is where it ends.
+# What comes after that concerns only what was put aside: `last` is where it ends. Of each kind the
+# newest decide what it has come to; of what names the event the first says that it was put aside.
 _POINTERS = f"""
 WITH page AS MATERIALIZED ({{page}}),
 found AS MATERIALIZED (
@@ -55,26 +80,20 @@ found AS MATERIALIZED (
         (SELECT min(position) FROM (
             SELECT * FROM ({_first("page", Kind.ACKED, _COVERS)})
             UNION ALL SELECT * FROM ({_first("page", Kind.SKIPPED, _COVERS)}))) AS settled,
-        EXISTS (SELECT 1 FROM outcomes_named AS named WHERE named = page.at
-            AND named.user = page.user AND named.device = page.device) AS aside
+        (SELECT min(position) FROM outcomes_named AS named WHERE named = page.at
+            AND named.user = page.user AND named.device = page.device
+            AND position <= :head) AS first_named
     FROM page
 ),
 spans AS MATERIALIZED (
-    SELECT *, iif(aside OR settled IS NULL, :head, settled) AS last FROM found
+    SELECT *, iif(first_named IS NULL AND settled IS NOT NULL, settled, :head) AS last FROM found
 )
 SELECT at, user, device, (SELECT json_group_array(position) || '' FROM (
     SELECT settled AS position WHERE settled IS NOT NULL
-    UNION {_some(Kind.OPENED, _SESSION)}
-    UNION {_some(Kind.CLOSED, _SESSION)}
-    UNION {_some(Kind.RETRIED, "position > at AND position <= last")}
-    UNION SELECT * FROM (SELECT position FROM outcomes_named AS o
-        WHERE named = at AND o.user = spans.user AND o.device = spans.device
-            AND position <= :head ORDER BY position LIMIT :most)
-    UNION SELECT * FROM (SELECT position FROM outcomes_system AS o
-        WHERE o.user = spans.user AND position <= :head ORDER BY position DESC LIMIT :most)
-    UNION SELECT * FROM (SELECT position FROM outcomes_system AS o
-        WHERE o.user = '' AND {_SESSION} ORDER BY position LIMIT :most)
-)) FROM spans ORDER BY at, user, device
+    UNION SELECT since WHERE since > 0
+    UNION SELECT first_named WHERE first_named IS NOT NULL{_NEWEST}
+)), (SELECT sum(max(0, n - :most)) FROM ({_COUNTED}))
+FROM spans ORDER BY at, user, device
 """
 _OF_DEVICES = _POINTERS.format(
     page="""SELECT :at AS at, user, device FROM deliveries
@@ -91,8 +110,8 @@ def list_pointers(
 ) -> Query[Pointers]:
     """For a page of devices, in order of user and device, what concerns the event at a position.
 
-    Of each kind ``most`` at most: who has that many sessions or retries over one event is shown the
-    first. ``after`` is the last device of the page before.
+    Of each kind the newest ``most`` at most, where somebody has that many sessions or retries over
+    one event. ``after`` is the last device of the page before.
     """
     values: Values = {"at": position, "limit": limit, "most": most, "head": POSITION_MAX}
     last = {"after_user": after[0], "after_device": after[1]}

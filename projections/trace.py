@@ -88,7 +88,8 @@ class DeviceTrace:
     """What became of one event for one device that it was addressed to.
 
     ``position`` and ``time`` are of the event of the log that decided it, None while it is
-    outstanding, and ``took_us`` how long that was after the event was recorded.
+    outstanding, and ``took_us`` how long that was after the event was recorded. ``left_out`` is how
+    many events of the log that concern it were not looked at, because there are so many.
     """
 
     user: str
@@ -98,6 +99,7 @@ class DeviceTrace:
     time: Microseconds | None
     took_us: int | None
     steps: list[Step]
+    left_out: int = 0
 
 
 def said_in(recorded: RecordedEvent) -> Event | None:

@@ -15,6 +15,7 @@ from typing import TypeAlias
 
 import click
 import orjson
+from attrs import frozen
 from rich.console import Console
 from rich.text import Text
 
@@ -51,6 +52,32 @@ Ways: TypeAlias = list[tuple[RecordedEvent, DeviceTrace]]
 """Events, each with its way to one device that it was addressed to."""
 
 
+@frozen
+class LeftOut:
+    """What there is and is not shown.
+
+    ``events`` is whether the request recorded more of them, ``not_traced`` of how many messages and
+    the like it is not told what became of them.
+    """
+
+    events: bool
+    not_traced: int
+
+    @classmethod
+    def of(cls, events: Sequence[RecordedEvent]) -> LeftOut:
+        """Of those that were found, one more than are shown where there are more."""
+        seen = sum(event.for_members for event in events[:EVENTS_MAX])
+        return cls(len(events) > EVENTS_MAX, max(0, seen - TRACED_MAX))
+
+    @property
+    def words(self) -> Iterator[str]:
+        """It, for a person."""
+        if self.events:
+            yield f"the request recorded more than these {EVENTS_MAX:,} events"
+        if self.not_traced:
+            yield f"what became of {self.not_traced:,} more is not shown: ask for their positions"
+
+
 @click.command()
 @click.argument("ident", metavar="ID")
 @click.option(
@@ -63,13 +90,16 @@ Ways: TypeAlias = list[tuple[RecordedEvent, DeviceTrace]]
 def trace(ident: str, lines: Iterable[str] | None, as_json: bool) -> None:
     """Find what became of ID: a request id, a provider's message id, or a position.
 
-    Shows the log lines that name it, every event its request recorded, and for each of them, up to
-    50, what became of it for each device it was addressed to. Exit: 0 found, 1 not found.
+    Shows the log lines that name it, the events its request recorded, and for each of them, up to
+    50, what became of it for each device it was addressed to; and says what is left out. Exit: 0
+    found, 1 not found.
     """
     folder = data_folder()
     try:
         with closing(LogReader(folder)) as reader:
             events = _events(reader, ident)
+            left_out = LeftOut.of(events)
+            events = events[:EVENTS_MAX]
             ways = list(_ways(reader, events))
             epoch = reader.epoch
     except sqlite3.OperationalError as error:
@@ -78,18 +108,18 @@ def trace(ident: str, lines: Iterable[str] | None, as_json: bool) -> None:
     found = [*_lines_that_name(names, lines or ())]
     if not events and not found:
         raise Failed(f"nothing is known of {one_line(ident)}")
-    (_print_json if as_json else _print)(found, events, ways, epoch)
+    (_print_json if as_json else _print)(found, events, ways, left_out, epoch)
 
 
 def _events(reader: LogReader, ident: str) -> list[RecordedEvent]:
     """All that the request recorded whose id this is, or which recorded this message."""
-    if found := list(reader.where(_OF_REQUEST, ident, EVENTS_MAX)):
+    if found := list(reader.where(_OF_REQUEST, ident, EVENTS_MAX + 1)):
         return found
     at = int(ident) if ident.isdecimal() and len(ident) < 19 else _of_message(reader, ident)
     first = [] if at is None else list(reader.where(_AT, at, 1))
     if not first or first[0].correlation_id is None:
         return first
-    return list(reader.where(_OF_REQUEST, first[0].correlation_id, EVENTS_MAX))
+    return list(reader.where(_OF_REQUEST, first[0].correlation_id, EVENTS_MAX + 1))
 
 
 def _of_message(reader: LogReader, message_id: str) -> int | None:
@@ -122,6 +152,7 @@ def _print(
     lines: Sequence[str],
     events: Sequence[RecordedEvent],
     ways: Ways,
+    left_out: LeftOut,
     _: str,
 ) -> None:
     console = Console(highlight=False, soft_wrap=True, markup=False)
@@ -133,6 +164,8 @@ def _print(
         console.print(Text(title, "bold"))
         for text in texts or [Text("none", "dim")]:
             console.print(Text.assemble("  ", text))
+    for words in left_out.words:
+        console.print(Text(words, "dim"))
 
 
 def _envelope(event: RecordedEvent) -> Text:
@@ -170,6 +203,7 @@ def _print_json(
     lines: Sequence[str],
     events: Sequence[RecordedEvent],
     ways: Ways,
+    left_out: LeftOut,
     epoch: str,
 ) -> None:
     for line in lines:
@@ -184,3 +218,5 @@ def _print_json(
         click.echo(orjson.dumps(envelope)[:-1] + b"," + encode_recorded(event, epoch)[1:])
     for event, way in ways:
         click.echo(orjson.dumps({"found": "device", "event": event.position, **to_json(way)}))
+    if any(left_out.words):
+        click.echo(orjson.dumps({"found": "left out", **to_json(left_out)}))

@@ -67,6 +67,16 @@ def taken(client: TestClient, place: Place, user: str, *, acknowledge: bool = Tr
     settle(client)
 
 
+def together(client: TestClient, *ids: str, **headers: str) -> list[int]:
+    """The positions of messages that came in one webhook."""
+    body = json.loads(chat(ids[0])[0])
+    value = body["entry"][0]["changes"][0]["value"]
+    value["messages"] = [{**value["messages"][0], "id": id_} for id_ in ids]
+    raw = json.dumps(body).encode()
+    answer = post(client, "support", (raw, signed("support", raw) | headers))
+    return [receipt["position"] for receipt in answer.json()["receipts"]]
+
+
 def steps(device: dict[str, Any]) -> list[str]:
     """What happened to it on its way to this device."""
     return [step["step"] for step in device["steps"]]
@@ -105,13 +115,8 @@ def test_what_one_webhook_recorded_stands_beside_each_other(
     client: TestClient, place: Place
 ) -> None:
     """From a message, and from the raw webhook itself."""
-    body = json.loads(chat("wamid.1")[0])
-    value = body["entry"][0]["changes"][0]["value"]
-    value["messages"].append({**value["messages"][0], "id": "wamid.2"})
-    raw = json.dumps(body).encode()
-    receipts = post(client, "support", (raw, signed("support", raw))).json()["receipts"]
+    first, second = together(client, "wamid.1", "wamid.2")
     post(client, "support", chat("wamid.3"))
-    first, second = (receipt["position"] for receipt in receipts)
     assert [each["position"] for each in traced(client, place, first)["beside"]] == [second]
     webhook = traced(client, place, traced(client, place, second)["webhook"]["position"])
     assert webhook["event"]["type"] == "webhook.received"
@@ -202,6 +207,37 @@ def test_devices_come_a_page_at_a_time(client: TestClient, place: Place) -> None
         found += [each["user"] for each in page["devices"]]
         after = None if page["next"] is None else {"after": page["next"]}
     assert found == ["adm", "ana"]
+
+
+def test_of_a_device_with_very_many_sessions_it_is_said_how_many_events_are_left_out(
+    client: TestClient, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And which of the lists are not whole."""
+    taken(client, place, "otto", acknowledge=False)
+    at = received(client, "orders", order("o-1", "one"))
+    for another in ("two", "three"):
+        post(client, "orders", order("o-1", another))
+        taken(client, place, "otto", acknowledge=False)
+    whole = traced(client, place, at)
+    assert (whole["truncated"], len(whole["later"])) == ([], 2)
+    assert whole["devices"][0]["left_out"] == 0
+    monkeypatch.setattr("api.trace.EACH_MAX", 1)
+    monkeypatch.setattr("api.trace.LATER_MAX", 1)
+    cut = traced(client, place, at)
+    assert (cut["truncated"], cut["later"]) == (["later"], whole["later"][:1])
+    [device] = cut["devices"]
+    assert device == {**whole["devices"][0], "left_out": 3}, "a beginning and two ends of sessions"
+
+
+def test_a_webhook_that_recorded_more_than_is_shown_says_so(
+    client: TestClient, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Providers join thousands of messages in one."""
+    at = together(client, "wamid.1", "wamid.2", "wamid.3")[1]
+    for most, shown, cut in ((2, 2, []), (1, 1, ["beside"])):
+        monkeypatch.setattr("api.trace.BESIDE_MAX", most)
+        found = traced(client, place, at)
+        assert (len(found["beside"]), found["truncated"]) == (shown, cut)
 
 
 @pytest.mark.parametrize(

@@ -250,7 +250,7 @@ def test_what_cannot_be_read_is_passed_over() -> None:
 
 
 def test_devices_come_a_page_at_a_time_and_each_kind_is_bounded() -> None:
-    """However often a device came back, so many of its sessions are looked at."""
+    """So many of its sessions are looked at, however often a device came; the rest is counted."""
     server = served()
     at = server.head - 1
     for _ in range(10):
@@ -260,9 +260,34 @@ def test_devices_come_a_page_at_a_time_and_each_kind_is_bounded() -> None:
     store = folded(events)
     [first, second] = ask(store, list_pointers(at, most=3))
     assert (first.user, second.user) == ("ann", "bob")
-    assert len(first.positions) <= 3 * 6 + 1
+    # Of eleven sessions the one in which it came, and the newest three; of those that ended three.
+    assert len(first.positions) == 8
+    assert first.left_out == 7 + 7
+    assert second.left_out == 0
+    [whole, _] = ask(store, list_pointers(at, most=10))
+    assert (len(whole.positions), whole.left_out) == (len(first.positions) + first.left_out, 0)
     assert ask(store, list_pointers(at, after=ANN)) == [second]
     assert ask(store, list_pointers(at, limit=1, most=3)) == [first]
+
+
+def test_where_not_all_is_looked_at_the_newest_of_it_decide_the_outcome() -> None:
+    """An event put aside long ago, and after many sessions asked for, until its inbox was lost."""
+    server = served()
+    at = server.head - 1
+    server.park(ANN, at)
+    for _ in range(10):
+        server.connect(ANN, frozenset("a"), server.head)
+    server.ask_again(ANN, at)
+    server.disconnect(ANN)
+    server.leave("ann", "a")
+    events = server.log.events
+    [row] = ask(folded(events), list_pointers(at, most=3))
+    assert row.left_out > 0
+    [found] = trace_devices(events[at - 1], [events[at - 1] for at in sorted(row.positions)])
+    assert (found.outcome, found.position) == ("withdrawn", server.head)
+    assert [step.step for step in found.steps] == [
+        "addressed", "parked", "replay_requested", "withdrawn",
+    ]  # fmt: skip
 
 
 def test_what_became_of_the_message_itself_is_found() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from api import logs
 from api.commands.trace import trace
 from tests.api.serving import Place, chat, connected, order, post, receive, serving
 from tests.api.test_deliveries import park, replay
-from tests.api.test_trace import traced
+from tests.api.test_trace import together, traced
 
 
 def run(place: Place, *words: str) -> Result:
@@ -119,6 +120,25 @@ def test_the_command_and_the_route_say_the_same(place: Place) -> None:
     assert "parked at" in text
     assert "(no good)" in text
     assert "(adm)" in text
+
+
+def test_what_is_left_out_is_said_to_persons_and_programs(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request may record more than anybody reads."""
+    with serving(place.folder) as client:
+        together(client, "m-1", "m-2", "m-3", **{"X-Request-ID": "many-0001"})
+    assert all(row["found"] != "left out" for row in found(place, "many-0001"))
+    command = import_module("api.commands.trace")  # its package calls the command so, too
+    monkeypatch.setattr(command, "EVENTS_MAX", 3)
+    monkeypatch.setattr(command, "TRACED_MAX", 1)
+    rows = found(place, "many-0001")
+    assert [row["found"] for row in rows] == [*["event"] * 3, "left out"]
+    assert rows[-1] == {"found": "left out", "events": True, "not_traced": 1}
+    assert run(place, "m-1").output.splitlines()[-2:] == [
+        "the request recorded more than these 3 events",
+        "what became of 1 more is not shown: ask for their positions",
+    ]
 
 
 def test_what_nobody_knows_is_said_and_fails(place: Place) -> None:

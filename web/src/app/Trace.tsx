@@ -95,7 +95,7 @@ function useTrace(token: string, position: number) {
 
 function Traced({ trace, onMore }: { readonly trace: Trace; readonly onMore: () => void }) {
   const words = useWords();
-  const { event, webhook, beside, later, devices, next } = trace;
+  const { event, webhook, beside, later, devices, next, truncated } = trace;
   return (
     <>
       <ol className="stations">
@@ -105,13 +105,20 @@ function Traced({ trace, onMore }: { readonly trace: Trace; readonly onMore: () 
           time={event.time}
           after={webhook?.time ?? null}
         >
-          {beside.length === 0 ? null : <p className="meta">{words.trace.beside(beside.length)}</p>}
+          {beside.length === 0 ? null : (
+            <p className="meta">
+              {words.trace.beside(beside.length, truncated.includes("beside"))}
+            </p>
+          )}
           <CopyValue name={words.hash} value={event.hash} />
         </Station>
         {later.map((one, index) => (
           <Later key={one.position} event={one} after={later[index - 1]?.time ?? event.time} />
         ))}
       </ol>
+      {truncated.includes("later") ? (
+        <p className="meta">{words.trace.moreLater(later.length)}</p>
+      ) : null}
       <h3>{words.trace.devices}</h3>
       {devices.length === 0 ? <p className="meta">{words.trace.nobody}</p> : null}
       {devices.map((one) => (
@@ -167,7 +174,7 @@ function laterTitle(words: Words, { type, data }: TracedEvent): string {
 
 function Device({ device, stored }: { readonly device: DeviceTrace; readonly stored: Time }) {
   const words = useWords();
-  const { user, device: name, outcome, took_us, steps } = device;
+  const { user, device: name, outcome, took_us, steps, left_out } = device;
   return (
     <details className="device-trace" open={!isPlain(device)}>
       <summary>
@@ -192,6 +199,7 @@ function Device({ device, stored }: { readonly device: DeviceTrace; readonly sto
           />
         ))}
       </ol>
+      {left_out === 0 ? null : <p className="meta">{words.trace.leftOut(left_out)}</p>}
     </details>
   );
 }

@@ -60,6 +60,8 @@ export interface DeviceTrace {
   readonly outcome: Outcome;
   readonly took_us: number | null;
   readonly steps: readonly Step[];
+  /** So many events that concern it were not looked at. */
+  readonly left_out: number;
 }
 
 export interface Trace {
@@ -70,6 +72,8 @@ export interface Trace {
   readonly devices: readonly DeviceTrace[];
   /** Where the next page of devices begins. */
   readonly next: string | null;
+  /** The lists that are not whole. */
+  readonly truncated: readonly ("beside" | "later")[];
 }
 
 export function getTrace(
@@ -104,5 +108,5 @@ export function apartPx(us: number): number {
 }
 
 /** A device whose way needs no explaining: addressed, and then acknowledged, or nothing yet. */
-export const isPlain = ({ outcome, steps }: DeviceTrace): boolean =>
-  steps.length <= (outcome === "acknowledged" ? 2 : 1);
+export const isPlain = ({ outcome, steps, left_out }: DeviceTrace): boolean =>
+  steps.length <= (outcome === "acknowledged" ? 2 : 1) && left_out === 0;

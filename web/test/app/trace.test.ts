@@ -43,6 +43,7 @@ it("explains every device but those that had it at once, or have nothing to tell
       device: "d",
       outcome,
       took_us: 1,
+      left_out: 0,
       steps: names.map((name) => ({ ...step, ...more, step: name })),
     });
   expect(device("acknowledged", "addressed", "acknowledged")).toBe(true);

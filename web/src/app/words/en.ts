@@ -244,10 +244,13 @@ export const en = {
     delivery: "Delivery",
     sha256: "SHA-256",
     stored: (position: number) => `Stored at position ${n(position)}`,
-    beside: (value: number) =>
+    beside: (value: number, cut: boolean) =>
       value === 1
         ? "1 more event came in the same webhook"
-        : `${n(value)} more events came in the same webhook`,
+        : `${cut ? "Over " : ""}${n(value)} more events came in the same webhook`,
+    moreLater: (value: number) => `More than these ${n(value)} events were about it`,
+    leftOut: (value: number) =>
+      `${n(value)} older sessions and retries of this device were not looked at`,
     reported: (status: string) => `The provider reports: ${status}`,
     reaction: "Reaction",
     later: {

@@ -231,10 +231,13 @@ export const ptBR: Words = {
     delivery: "Entrega",
     sha256: "SHA-256",
     stored: (position) => `Guardada na posição ${n(position)}`,
-    beside: (value) =>
+    beside: (value, cut) =>
       value === 1
         ? "Mais 1 evento veio no mesmo webhook"
-        : `Mais ${n(value)} eventos vieram no mesmo webhook`,
+        : `Mais ${cut ? "de " : ""}${n(value)} eventos vieram no mesmo webhook`,
+    moreLater: (value) => `Mais do que estes ${n(value)} eventos foram sobre ela`,
+    leftOut: (value) =>
+      `${n(value)} sessões e tentativas mais antigas deste dispositivo não foram examinadas`,
     reported: (status) => `O provedor informa: ${status}`,
     reaction: "Reação",
     later: {
