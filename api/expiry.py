@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 import structlog
 
-from api.house import standing_of
 from api.records import Records
+from api.standings import Standings
 from eventstore.codec import datetime_of
 from eventstore.events import DeviceExpired
 from eventstore.log import LogUnavailable, wall_clock_us
@@ -64,7 +64,7 @@ async def expire_unseen(
 
 async def _closed(records: Records, unseen: Unseen) -> DeviceExpired:
     """What the log is to say: with how many events the device may see beyond its ack floor."""
-    standing = await standing_of(records, unseen.user, unseen.device)
+    standing = await Standings(records).of(unseen.user, unseen.device)
     assert standing is not None, "it has a row"
     until = records.log.head.position
     inboxes = records.projector.access.inboxes_of(unseen.user)

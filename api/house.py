@@ -20,6 +20,7 @@ from api.auth import Gate
 from api.balance import Balance
 from api.records import Records, Tasks, open_records
 from api.settings import Settings
+from api.standings import Standings
 from eventstore.codec import decode_recorded
 from eventstore.draft import Draft
 from eventstore.events import (
@@ -30,18 +31,16 @@ from eventstore.events import (
 )
 from eventstore.log import EventLog, LogHalted, LogUnavailable, wall_clock_us
 from projections.access import Access
-from projections.deliveries import device_of, further, standing
-from projections.projector import ProjectionsBehind, Projector
+from projections.deliveries import device_of
+from projections.projector import Projector
 from transport.doorkeeper import Doors
-from transport.frames import CloseCode
-from transport.hub import Hub, Limits, Refused, Standing
+from transport.hub import Hub, Limits
 from transport.offline_queue import QueueLimits
 from transport.websocket import WebSocketEndpoint, websocket_endpoint
 
 RELEASE = version("malote")
 PROJECTIONS_BEHIND_MAX = 5_000
 HALTED = "halted: the file is damaged, or not the history it was"
-STREAM_PAGE = 500
 
 
 @define
@@ -126,7 +125,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         sessions = websocket_endpoint(
             hub,
             admit=gate.admit,
-            ack_floor=partial(standing_of, records),
+            ack_floor=Standings(records).of,
             allowed_origins=settings.origins,
         )
         house = House(settings, records, hub, gate, sessions, tasks, boot)
@@ -155,27 +154,6 @@ def limits_of(settings: Settings) -> Limits:
     )
     queue = QueueLimits(settings.queue_events_max, settings.queue_age_days * 86_400)
     return Limits(doors=doors, queue=queue)
-
-
-async def standing_of(records: Records, user: str, device: str) -> Standing | None:
-    """How far a device is; None for one that was never here.
-
-    All that is recorded by now counts: to take a known device for a new one would be a silent gap.
-    But nobody waits for the projections, which under load or after a crash are behind for a while:
-    what the device's own stream says beyond their rows is read from the log. Raises LogUnavailable,
-    and Refused while there are no rows at all, because a damaged file is made anew.
-    """
-    until, stream = records.log.head.position, f"client:{user}/{device}"
-    try:
-        answer = await records.projector.fetch(standing(user, device))
-    except ProjectionsBehind:
-        raise Refused(CloseCode.OVERLOADED, "the projections are being folded anew") from None
-    known, after = next(iter(answer.rows), None), answer.cursor.position
-    while page := await records.log.read(after, STREAM_PAGE, until=until, streams=[stream]):
-        known, after = further(known, page), page[-1].position
-    if known is None:
-        return None
-    return Standing(known.ack_floor, known.told, known.parked, known.replays, known.closed_until)
 
 
 def announce_replays(hub: Hub, events: Sequence[RecordedEvent]) -> None:

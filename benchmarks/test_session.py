@@ -27,7 +27,7 @@ def pages(events: int) -> list[Page]:
     """Consecutive pages of so many 400-byte events each."""
     made = []
     for first in range(1, ROUNDS * events + 1, events):
-        visible = [Visible(p, cursor(p), "a", b"x" * 400) for p in range(first, first + events)]
+        visible = [Visible(p, p, cursor(p), "a", b"x" * 400) for p in range(first, first + events)]
         made.append(Page.of(cursor(first - 1), visible))
     return made
 

@@ -311,10 +311,11 @@ class EventLog:
         until = self.head.position if until is None else min(until, self.head.position)
         if after >= until or limit <= 0:
             return []
-        if streams is None and types is None:
-            held = self._recent.read(after, until, limit, self._limits.page_bytes_max)
-            if held is not None:
-                return held
+        held = self._recent.read(
+            after, until, limit, self._limits.page_bytes_max, streams=streams, types=types
+        )
+        if held is not None:
+            return held
         return await self._unerased(
             lambda: self._ask(
                 reader.page, after, until, limit, streams, types, self._limits.page_bytes_max
@@ -424,6 +425,8 @@ class EventLog:
             return Cursor.at(self.epoch, 0, GENESIS)
         if not 0 < position < self.head.position:
             return None
+        if (held := self.tail.at(position)) is not None:
+            return held.cursor
         found = await self._ask(reader.point, position)
         return None if found is None else Cursor.at(self.epoch, position, found.hash)
 
@@ -431,6 +434,8 @@ class EventLog:
         """When the event at a position was recorded, µs; None where there is none."""
         if not 0 < position <= self.head.position:
             return None
+        if (held := self.tail.at(position)) is not None:
+            return held.recorded_at
         found = await self._ask(reader.point, position)
         return None if found is None else found.recorded_at
 

@@ -44,19 +44,31 @@ class Recent:
                 self._events[index] = without_data(self._events[index])
 
     def read(
-        self, after: int, until: int, limit: int, bytes_max: int
+        self,
+        after: int,
+        until: int,
+        limit: int,
+        bytes_max: int,
+        *,
+        streams: Collection[str] | None = None,
+        types: Collection[str] | None = None,
     ) -> list[RecordedEvent] | None:
         """Events with ``after`` < position <= ``until``; None if older ones are missing here.
 
-        At most ``limit``, and ``bytes_max`` bytes of data, but one event always fits.
+        Of these streams and types, or of all. At most ``limit``, and ``bytes_max`` bytes of data,
+        but one event always fits.
         """
         if after < self.since:
             return None
         page: list[RecordedEvent] = []
         size = 0
         start = after - self.since  # positions have no gaps
-        for event in islice(self._events, start, start + min(limit, until - after)):
-            if size >= bytes_max:
+        for event in islice(self._events, start, start + until - after):
+            if streams is not None and event.stream not in streams:
+                continue
+            if types is not None and event.type not in types:
+                continue
+            if size >= bytes_max or len(page) >= limit:
                 break
             page.append(event)
             size += _size(event)

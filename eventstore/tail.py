@@ -25,6 +25,7 @@ class Visible:
     """An event as members see it; ``body`` is its JSON (PROTOCOL section 2), ready to send."""
 
     position: int
+    recorded_at: int
     cursor: Cursor
     inbox: str
     body: bytes
@@ -35,7 +36,8 @@ class Visible:
         inbox = recorded.inbox
         assert inbox is not None
         cursor = Cursor.at(epoch, recorded.position, recorded.hash)
-        return cls(recorded.position, cursor, inbox, encode_recorded(recorded, epoch))
+        body = encode_recorded(recorded, epoch)
+        return cls(recorded.position, recorded.recorded_at, cursor, inbox, body)
 
 
 class Tail:
@@ -77,11 +79,20 @@ class Tail:
     def erase(self, positions: Collection[int]) -> None:
         """Hold tombstones in place of these events."""
         for position in positions:
-            index = bisect_left(self._positions, position)
-            if index < len(self._positions) and self._positions[index] == position:
+            if (index := self._index(position)) is not None:
                 entry = self._entries[index]
                 self._entries[index] = evolve(entry, body=tombstone(entry.body))
                 self._bytes -= len(entry.body) - len(self._entries[index].body)
+
+    def at(self, position: int) -> Visible | None:
+        """The event at a position; None where none is held, which does not say there is none."""
+        index = self._index(position)
+        return None if index is None else self._entries[index]
+
+    def _index(self, position: int) -> int | None:
+        index = bisect_left(self._positions, position)
+        held = index < len(self._positions) and self._positions[index] == position
+        return index if held else None
 
     def _trim(self) -> None:
         count = max(0, len(self._entries) - self._events_max)

@@ -298,20 +298,28 @@ class Standing:
     replays: Mapping[int, int] = field(converter=_requests, factory=dict)
 
 
-def standing(user: str, device: str) -> Query[Standing]:
-    """How far a device is; no row for one never seen.
+def standings(devices: Collection[Device]) -> Query[tuple[Device, Standing]]:
+    """How far these devices are; no row for one never seen.
 
     A device that has acknowledged nothing yet stands where its first session began.
     """
-    sql = """SELECT ack_floor, told, (
+    sql = """SELECT user, device, ack_floor, told, (
             SELECT json_group_array(position) FROM deliveries_parked AS parked
-            WHERE parked.user = :user AND parked.device = :device AND position > ack_floor),
+            WHERE parked.user = known.user AND parked.device = known.device
+            AND position > ack_floor),
         closed_until, (
             SELECT json_group_array(json_array(position, requested))
             FROM deliveries_parked AS parked
-            WHERE parked.user = :user AND parked.device = :device AND requested IS NOT NULL)
-        FROM deliveries WHERE user = :user AND device = :device"""
-    return Query(sql, {"user": user, "device": device}, Standing, _READS)
+            WHERE parked.user = known.user AND parked.device = known.device
+            AND requested IS NOT NULL)
+        FROM json_each(:devices) AS asked CROSS JOIN deliveries AS known
+        ON user = asked.value ->> 0 AND device = asked.value ->> 1"""
+    named = orjson.dumps(list(devices)).decode()
+    return Query(sql, {"devices": named}, _standing, _READS)
+
+
+def _standing(user: str, device: str, *columns: Any) -> tuple[Device, Standing]:
+    return (user, device), Standing(*columns)
 
 
 def further(known: Standing | None, page: Sequence[RecordedEvent]) -> Standing | None:

@@ -41,7 +41,7 @@ async def overflow(
     """What a device that has everything up to ``after`` is not sent any more; None for nothing.
 
     Up to ``closed_until`` that is all of it: the device had expired, and nothing waited for it.
-    The usual device, a little behind, costs two questions that the tail answers.
+    The usual device, a little behind, costs questions that the tail answers.
     Raises LogUnavailable.
     """
     pending = await log.count_visible(after.position, inboxes, most=limits.events_max + 1)
@@ -64,7 +64,7 @@ async def overflow(
 
 async def _expired(log: EventLog, after: int, before_us: int) -> int:
     """The last position recorded before a time; 0 where that is not beyond ``after``."""
-    first_at = await log.recorded_at(after + 1)
-    if first_at is None or first_at >= before_us:
+    read_at = await log.recorded_at(max(1, after))
+    if read_at is None or read_at >= before_us:
         return 0  # times only rise: so the search below is for those who were away for days
     return await log.position_at(before_us)

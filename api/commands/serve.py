@@ -22,6 +22,9 @@ from api.settings import Settings, described
 from transport.server import spare_the_collector, uvicorn_config
 
 BACKLOG = 2048
+ACCEPTS_A_TURN = 32
+"""libuv takes one connection of a socket in each turn of the event loop: a provider that connects
+while a thousand clients come back would wait until it is their turn, for seconds."""
 
 
 class Serve(click.Command):
@@ -76,7 +79,8 @@ async def _serve(listener: socket.socket, chosen: Settings) -> None:
             proxy_headers=bool(chosen.trusted_proxies),
             forwarded_allow_ips=list(chosen.trusted_proxies),
         )
-        await Server(config, house).serve(sockets=[listener])
+        doors = [listener, *(listener.dup() for _ in range(ACCEPTS_A_TURN - 1))]
+        await Server(config, house).serve(sockets=doors)
 
 
 class Server(uvicorn.Server):

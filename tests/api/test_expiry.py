@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from api.expiry import expire_unseen
-from api.house import House, open_house, standing_of
+from api.house import House, open_house
 from api.settings import Settings
+from api.standings import Standings
 from eventstore.codec import decode_recorded
 from eventstore.cursor import Cursor
 from eventstore.draft import Draft
@@ -55,7 +55,7 @@ async def connect(house: House, cursor: Cursor | None = None) -> tuple[Connectio
     opening = await house.hub.prepare(
         Hello("ana", "laptop", cursor),
         admit=lambda token: Grant(token, frozenset({"a"}), None, None),
-        ack_floor=partial(standing_of, house.records),
+        ack_floor=Standings(house.records).of,
     )
     channel = FakeChannel()
     return house.hub.open(opening, channel, None), channel
@@ -179,7 +179,7 @@ def test_a_device_that_comes_while_it_is_being_closed_is_judged_again(tmp_path: 
         async def floor(user: str, device: str) -> Any:
             nonlocal times
             times += 1
-            standing = await standing_of(house.records, user, device)
+            standing = await Standings(house.records).of(user, device)
             if times == 1:
                 assert await look(house, 30.1) == 1
             return standing

@@ -11,14 +11,11 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from api.house import PROJECTIONS_BEHIND_MAX, House, open_house, standing_of
+from api.house import PROJECTIONS_BEHIND_MAX, House, open_house
 from api.records import CannotOpen, Tasks, open_records
 from api.settings import Settings
 from eventstore.codec import decode_recorded
-from eventstore.draft import Draft
 from eventstore.events import (
-    ClientConnected,
-    DeliveryAcknowledged,
     Event,
     ServerStarted,
     ServerStopped,
@@ -216,24 +213,3 @@ def test_readyz_tells_anyone_only_the_parts(tmp_path: Path) -> None:
                 "ok",
             ),
         }
-
-
-def test_how_far_a_device_is_does_not_wait_for_the_projections(tmp_path: Path) -> None:
-    """They may be behind for long, after a crash or under load; the device's own events are not."""
-
-    async def scenario() -> None:
-        async with open_records(tmp_path) as (records, tasks):
-            await tasks.stop()  # from here on nothing is folded any more
-            assert await standing_of(records, "ana", "phone") is None
-            begun = ClientConnected("s", "b", "fresh", 0)
-            acknowledged = DeliveryAcknowledged("s", 0, 2, 1)
-            await records.log.append([Draft("system", ServerStopped("b"))] * 2)
-            await records.log.append(
-                [Draft("client:ana/phone", event) for event in (begun, acknowledged)]
-            )
-            found = await standing_of(records, "ana", "phone")
-            assert found is not None
-            assert (found.floor, found.told, found.parked) == (2, 2, frozenset())
-            assert await standing_of(records, "ana", "laptop") is None
-
-    asyncio.run(asyncio.wait_for(scenario(), PATIENCE_S))

@@ -18,11 +18,13 @@ from eventstore.recent import Recent
 AMPLE = 1_000_000
 
 
+STREAMS, TYPES = ("system", "inbox:a"), ("server.stopped", "conversation.read", "x.y")
+
+
 def _event(position: int, size: int = 10) -> RecordedEvent:
     data = None if size == 0 else b"x" * size
-    return RecordedEvent(
-        position, position, "system", None, "server.stopped", 1, data, None, None, bytes(32)
-    )
+    stream, type_ = STREAMS[position % 2], TYPES[position % 3]
+    return RecordedEvent(position, position, stream, None, type_, 1, data, None, None, bytes(32))
 
 
 @given(
@@ -45,12 +47,18 @@ def test_a_page_is_the_one_of_the_log_or_none_at_all(
     until = data.draw(st.integers(after, head), "until")
     limit = data.draw(st.integers(1, 50), "limit")
     page_bytes = data.draw(st.integers(1, 100), "page_bytes")
+    streams = data.draw(st.none() | st.sets(st.sampled_from(STREAMS)), "streams")
+    types = data.draw(st.none() | st.sets(st.sampled_from(TYPES)), "types")
     expected: list[RecordedEvent] = []
     for event in whole:
         weight = sum(len(taken.data or b"") for taken in expected)
-        if after < event.position <= until and len(expected) < limit and weight < page_bytes:
+        wanted = (streams is None or event.stream in streams) and (
+            types is None or event.type in types
+        )
+        room = len(expected) < limit and weight < page_bytes
+        if wanted and after < event.position <= until and room:
             expected.append(event)
-    page = recent.read(after, until, limit, page_bytes)
+    page = recent.read(after, until, limit, page_bytes, streams=streams, types=types)
     assert page == expected if after >= recent.since else page is None
     assert head - recent.since <= events_max
     assert sum(sizes[recent.since - start :]) <= bytes_max

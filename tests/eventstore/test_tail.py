@@ -62,6 +62,10 @@ def test_what_it_reads_is_what_the_whole_log_says(
         for event in every
         if event.for_members and event.position > after and event.inbox in ALL
     ]
+    for event in every:
+        held = tail.at(event.position)
+        expected = Visible.of(event, "e") if event.for_members else None
+        assert held == (expected if event.position > tail.since else None)
     page = tail.read(after, limit, ALL, page_bytes)
     counted = tail.count(after, ALL, limit)
     if after < tail.since:

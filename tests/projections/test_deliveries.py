@@ -15,7 +15,7 @@ from eventstore.events import (
     QueueTrimmed,
     ServerStopped,
 )
-from projections.deliveries import further, list_deliveries, list_parked, standing
+from projections.deliveries import further, list_deliveries, list_parked, standings
 from tests.projections.history import Fact, Log, ask, device, given, system, the
 
 PADDING = [system(ServerStopped("b"))] * 20
@@ -28,8 +28,8 @@ def acked(until: int, count: int = 1, **whose: str) -> Fact:
 
 def floors(*facts: Fact, user: str = "ann", name: str = "phone") -> list[tuple[int, int]]:
     """Ack floor, and where a device without cursor goes on."""
-    rows = ask(given(*PADDING, *facts), standing(user, name))
-    return [(row.ack_floor, row.told) for row in rows]
+    rows = ask(given(*PADDING, *facts), standings([(user, name)]))
+    return [(row.ack_floor, row.told) for _, row in rows]
 
 
 def test_the_ack_floor_only_rises() -> None:
@@ -64,7 +64,7 @@ def test_what_was_skipped_is_settled_but_perhaps_not_told_yet() -> None:
 def test_what_was_parked_beyond_the_floor_is_known() -> None:
     """It was settled already, and is not to be counted again."""
     parked = [device(DeliveryParked("s", position, "bad")) for position in (3, 7, 8)]
-    [row] = ask(given(*PADDING, acked(5), *parked), standing("ann", "phone"))
+    [(_, row)] = ask(given(*PADDING, acked(5), *parked), standings([("ann", "phone")]))
     assert row.parked == {7, 8}
 
 
@@ -115,7 +115,7 @@ def test_a_parked_event_is_listed_with_its_request_until_it_is_acknowledged() ->
     ]  # fmt: skip
     [row] = ask(asked, list_deliveries())
     assert (row.parked, row.replaying, row.acknowledged) == (3, 2, 1)
-    assert the(asked, standing("ann", "phone")).replays == {7: 25, 8: 25}
+    assert the(asked, standings([("ann", "phone")]))[1].replays == {7: 25, 8: 25}
     [waiting] = ask(asked, list_parked([("ann", "phone")], waiting=True))
     assert waiting.position == 3
     done = given(*PADDING, acked(9), *PARKED, requested(7, 8), handled(7))
@@ -129,7 +129,7 @@ def test_a_request_or_an_acknowledgement_of_what_is_not_parked_changes_nothing()
     facts = requested(4, 2**63), requested(7, name="laptop"), handled(3, 8), handled(2**62)
     assert ask(given(*PADDING, acked(9), *PARKED, *facts), list_parked()) == plain
     twice = given(*PADDING, acked(9), *PARKED, requested(7), requested(7, 8))
-    assert the(twice, standing("ann", "phone")).replays == {7: 25, 8: 26}
+    assert the(twice, standings([("ann", "phone")]))[1].replays == {7: 25, 8: 26}
 
 
 def test_what_is_put_aside_again_is_parked_again_with_its_new_reason() -> None:
@@ -149,7 +149,7 @@ def test_a_device_that_expired_has_nothing_waiting_until_it_connects() -> None:
     back = given(*away, device(ClientConnected("t", "b", "resumed", 5)))
     [row] = ask(back, list_deliveries())
     assert (row.expired_at, row.closed_until) == (None, 15)
-    assert the(back, standing("ann", "phone")).closed_until == 15
+    assert the(back, standings([("ann", "phone")]))[1].closed_until == 15
 
 
 def test_what_the_rows_do_not_hold_yet_is_told_by_the_rest_of_the_stream() -> None:
@@ -163,14 +163,24 @@ def test_what_the_rows_do_not_hold_yet_is_told_by_the_rest_of_the_stream() -> No
         requested(7, 12), handled(12), device(DeliveryParked("t", 7, "again")), requested(7),
         expired(15, 2), device(ClientConnected("u", "b", "resumed", 11)), requested(7),
     ]  # fmt: skip
-    question, events = standing("ann", "phone"), Log(*facts).events
-    [whole] = ask(given(*facts), question)
+    question, events = standings([("ann", "phone")]), Log(*facts).events
+    [(_, whole)] = ask(given(*facts), question)
     assert (whole.ack_floor, whole.told, whole.closed_until) == (15, 11, 15)
     assert (whole.parked, whole.replays) == (frozenset(), {7: len(facts)})
     for folded in range(len(facts) + 1):
-        rows = ask(given(*facts[:folded]), question)
+        rows = [row for _, row in ask(given(*facts[:folded]), question)]
         rest = [event for event in events[folded:] if event.stream == "client:ann/phone"]
         assert further(rows[0] if rows else None, rest) == whole
+
+
+def test_many_devices_are_asked_for_at_once() -> None:
+    """Each has its own; who is not known has none."""
+    rows = given(*PADDING, acked(5), acked(7, user="bob"), device(DeliveryParked("s", 9, "bad")))
+    asked = [("bob", "phone"), ("ann", "phone"), ("ann", "laptop")]
+    found = dict(ask(rows, standings(asked)))
+    assert set(found) == {("bob", "phone"), ("ann", "phone")}
+    assert (found["bob", "phone"].ack_floor, found["bob", "phone"].parked) == (7, frozenset())
+    assert (found["ann", "phone"].ack_floor, found["ann", "phone"].parked) == (5, {9})
 
 
 def test_a_device_whose_stream_says_nothing_was_never_here() -> None:

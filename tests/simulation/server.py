@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -16,8 +15,9 @@ from typing import Any
 from attrs import define, field
 
 from api.auth import Gate
-from api.house import announce_replays, standing_of
+from api.house import announce_replays
 from api.records import PROJECTIONS_FILE, Records
+from api.standings import Standings
 from eventstore.draft import Draft
 from eventstore.events import RecordedEvent, ServerStarted, ServerStopped
 from eventstore.limits import Limits as LogLimits
@@ -79,7 +79,7 @@ class Server:
         self.endpoint = websocket_endpoint(
             self.hub,
             admit=gate.admit,
-            ack_floor=partial(standing_of, self.records),
+            ack_floor=Standings(self.records).of,
         )
 
         def committed(events: Sequence[RecordedEvent]) -> None:

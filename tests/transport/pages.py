@@ -21,7 +21,7 @@ def cursor(position: int, epoch: str = EPOCH) -> Cursor:
 
 def visible(position: int, size: int = 10, inbox: str = "a") -> Visible:
     """An event with a body of ``size`` bytes."""
-    return Visible(position, cursor(position), inbox, b"1" * size)
+    return Visible(position, position, cursor(position), inbox, b"1" * size)
 
 
 def page(after: int, positions: Iterable[int], size: int = 10) -> Page:
