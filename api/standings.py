@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 
 from attrs import define, field
 
@@ -16,6 +17,7 @@ from projections.projector import ProjectionsBehind
 from transport.connection import Refused
 from transport.frames import CloseCode
 from transport.opening import Standing
+from transport.turnstile import Turnstile
 
 STREAM_PAGE = 500
 ASKED_MAX = 250
@@ -28,11 +30,13 @@ class Standings:
 
     After a restart two thousand devices come back within a second or two; a question for each, on
     a thread that has to have the GIL from a busy event loop, would take longer than all the rest.
+    The answers are given one in a turn of the loop: each is the beginning of a session.
     """
 
     _records: Records
     _waiting: list[tuple[Device, asyncio.Future[Standing | None]]] = field(factory=list)
     _asking: asyncio.Task[None] | None = None
+    _answers: Turnstile = field(factory=Turnstile)
 
     async def of(self, user: str, device: str) -> Standing | None:
         """How far a device is; None for one that was never here.
@@ -62,8 +66,7 @@ class Standings:
                         answer.set_exception(error)
             else:
                 for device, answer in asked:
-                    if not answer.done():
-                        answer.set_result(found.get(device))
+                    self._answers.enter(partial(_give, answer, found.get(device)))
         self._asking = None
 
     async def _find(self, devices: Collection[Device]) -> Mapping[Device, Standing]:
@@ -86,6 +89,11 @@ class Standings:
             device: Standing(row.ack_floor, row.told, row.parked, row.replays, row.closed_until)
             for device, row in known.items()
         }
+
+
+def _give(answer: asyncio.Future[Standing | None], found: Standing | None) -> None:
+    if not answer.done():
+        answer.set_result(found)
 
 
 def _by_device(page: Sequence[RecordedEvent]) -> Mapping[Device, list[RecordedEvent]]:
