@@ -22,8 +22,10 @@ from eventstore.draft import Receipt
 from eventstore.erasure import REASON_CHARS_MAX, CannotErase
 from eventstore.events import MessageEdited, MessageReceived, RecordedEvent, WebhookReceived
 from eventstore.log import EventLog
+from projections.pointers import list_later
 from projections.projector import ProjectionsBehind
 
+ABOUT_MAX = 500
 PAGE_EVENTS = 500
 PROJECTIONS_WAIT_S = 10.0
 WEBHOOK, EDIT = WebhookReceived.type, MessageEdited.type
@@ -45,8 +47,9 @@ async def erase(
     log = records.log
     found = await log.read(position - 1, 1, until=position) if position > 0 else []
     also = [each async for each in _same_words(log, found[0])] if found else []
+    about = await _about(records, found[0]) if found else []
     receipt, positions = await log.redact(
-        position, reason=reason, by=by, also=also, correlation_id=correlation_id
+        position, reason=reason, by=by, also=also, about=about, correlation_id=correlation_id
     )
     purged = False
     with suppress(TimeoutError, ProjectionsBehind):  # it is durable, which is what we answer
@@ -54,6 +57,23 @@ async def erase(
             await records.projector.wait_for(receipt.position)
             purged = await records.projector.purge()
     return receipt, tuple(positions), purged and log.purged
+
+
+async def _about(records: Records, target: RecordedEvent) -> list[int]:
+    """Where else something is said of a message, for its trace: its id will be gone.
+
+    As far as the projections are: an erasure does not fail where they do not get on.
+    """
+    event = decode_recorded(target)
+    if not isinstance(event, MessageReceived) or target.inbox is None:
+        return []
+    asked = list_later(target.position, target.inbox, event.message_id, most=ABOUT_MAX)
+    with suppress(TimeoutError, ProjectionsBehind):
+        async with asyncio.timeout(PROJECTIONS_WAIT_S):
+            await records.projector.wait_for(records.log.head.position)
+    with suppress(ProjectionsBehind):
+        return (await records.projector.fetch(asked)).rows
+    return []
 
 
 async def _same_words(log: EventLog, target: RecordedEvent) -> AsyncIterator[int]:

@@ -19,8 +19,10 @@ from eventstore.events import (
     ContactAliased,
     MessageEdited,
     MessageReceived,
+    MessageRedacted,
     MessageRevoked,
     MessageStatusChanged,
+    Reaction,
     RecordedEvent,
     WebhookDuplicated,
     WebhookReceived,
@@ -131,20 +133,55 @@ async def trace_of(
     if raw is not None and raw.event.type != WebhookReceived.type:
         raw = None
     beside = [] if raw is None else await _beside(log, raw.event, traced)
-    asked = list_later(position, found.event.inbox, _message_id(traced), most=LATER_MAX + 1)
-    answer = await records.projector.fetch(asked)
-    later = answer.rows
+    later, cursor = await _later(records, traced, found.event.inbox)
     devices, following = await _devices(records, traced, after, limit)
     return Trace(
         event=_event(traced),
         webhook=None if raw is None else _webhook(raw),
         beside=[_event(event) for event in beside[:BESIDE_MAX]],
-        later=[_event(event) for event in await events_at(log, later[:LATER_MAX])],
+        later=[_event(event) for event in later[:LATER_MAX]],
         devices=devices,
         next=following,
         truncated=_truncated(beside=len(beside) > BESIDE_MAX, later=len(later) > LATER_MAX),
-        cursor=answer.cursor,
+        cursor=cursor,
     )
+
+
+async def _later(
+    records: Records, traced: RecordedEvent, inbox: str
+) -> tuple[list[RecordedEvent], Cursor]:
+    """What was said of it later, one more than is shown where there is more, and as of when.
+
+    After an erasure the record of it says where that is which names it by its id; and if there is
+    anything, the id, so that what came since is found too.
+    """
+
+    async def ask(message_id: str | None) -> tuple[list[int], Cursor]:
+        asked = list_later(traced.position, inbox, message_id, most=LATER_MAX + 1)
+        answer = await records.projector.fetch(asked)
+        return answer.rows, answer.cursor
+
+    positions, cursor = await ask(_named_in(traced))
+    later = await events_at(records.log, positions)
+    named = [
+        each
+        for each in await events_at(records.log, _named_by_erasures(traced, later))
+        if each.for_members and each.position != traced.position
+    ]
+    found = {each.position: each for each in (*later, *named)}
+    if message_id := next(filter(None, map(_about, named)), None):
+        positions, cursor = await ask(message_id)
+        more = await events_at(records.log, set(positions) - found.keys())
+        found |= {each.position: each for each in more}
+    return [each for _, each in sorted(found.items())], cursor
+
+
+def _named_by_erasures(traced: RecordedEvent, later: Iterable[RecordedEvent]) -> set[int]:
+    """Where what was erased with a message is, and what was about it."""
+    if traced.type != MessageReceived.type:
+        return set()
+    erasures = [event for event in map(said_in, later) if isinstance(event, MessageRedacted)]
+    return {position for event in erasures for position in (*event.positions, *event.about)}
 
 
 def _truncated(*, beside: bool, later: bool) -> list[Listed]:
@@ -207,9 +244,20 @@ async def events_at(log: EventLog, positions: Iterable[int]) -> list[RecordedEve
     return found
 
 
-def _message_id(traced: RecordedEvent) -> str | None:
+def _named_in(traced: RecordedEvent) -> str | None:
+    """The provider's id of a message."""
     event = said_in(traced)
     return event.message_id if isinstance(event, MessageReceived) else None
+
+
+def _about(recorded: RecordedEvent) -> str | None:
+    """The provider's id of the message that a status, a revocation or a reaction is about."""
+    match said_in(recorded):
+        case MessageStatusChanged(message_id) | MessageRevoked(message_id):
+            return message_id
+        case MessageReceived(content=Reaction(message_id)):
+            return message_id
+    return None
 
 
 def _event(event: RecordedEvent) -> EventTrace:

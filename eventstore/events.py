@@ -266,13 +266,18 @@ class MessageRevoked:
 
 @frozen
 class MessageRedacted:
-    """An auditor erased the content of the events at ``positions`` (LGPD/GDPR)."""
+    """An auditor erased the content of the events at ``positions`` (LGPD/GDPR).
+
+    ``about`` is where others are that were about it and stay: statuses, revocations, reactions. It
+    was by the provider's id that they were found from it, and that is gone.
+    """
 
     type: ClassVar[str] = "message.redacted"
     version: ClassVar[int] = 1
     positions: tuple[int, ...]
     reason: str
     by: str
+    about: tuple[int, ...] = ()
 
 
 @frozen

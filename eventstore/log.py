@@ -219,10 +219,12 @@ class EventLog:
         reason: str,
         by: str,
         also: Collection[int] = (),
+        about: Collection[int] = (),
         correlation_id: str | None = None,
     ) -> tuple[Receipt, Sequence[int]]:
         """Erase the content of an event, and of others ``also``, for good; record that it was done.
 
+        The record names those that are ``about`` it and stay, without the ones that are erased.
         Returns when it is durable and out of memory, with the receipt of the ``message.redacted``
         and the positions it names; out of the log's files as well, unless a reader that does not
         end keeps it there (:attr:`purged`). Raises CannotErase, LogUnavailable.
@@ -230,7 +232,8 @@ class EventLog:
         asked = sorted({position, *also})
         found = [event for each in asked for event in await self.read(each - 1, 1, until=each)]
         left = demand_erasable(asked, found)
-        redacted = MessageRedacted(tuple(event.position for event in left), reason, by)
+        staying = tuple(sorted(set(about).difference(asked)))
+        redacted = MessageRedacted(tuple(event.position for event in left), reason, by, staying)
         conversation = next((event.conversation for event in left if event.conversation), None)
         draft = Draft(left[0].stream, redacted, conversation, correlation_id=correlation_id)
         [receipt] = await self.append([draft], from_reserve=True)

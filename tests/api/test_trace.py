@@ -10,7 +10,17 @@ import pytest
 from starlette.testclient import TestClient
 
 from eventstore.draft import Draft
-from eventstore.events import MemberRemoved
+from eventstore.events import (
+    Contact,
+    Event,
+    MemberRemoved,
+    MessageEdited,
+    MessageReceived,
+    MessageRevoked,
+    MessageStatusChanged,
+    Reaction,
+    Text,
+)
 from tests.api.serving import (
     Place,
     chat,
@@ -183,6 +193,47 @@ def test_after_an_erasure_the_trace_is_complete_without_words(
     [erasure] = after["later"]
     assert erasure["type"] == "message.redacted"
     assert (erasure["data"]["by"], erasure["data"]["reason"]) == ("aud", "asked")
+
+
+def test_after_an_erasure_what_was_said_of_the_message_is_still_found(
+    client: TestClient, place: Place
+) -> None:
+    """Its statuses, edits, reactions and revocation, before it and after; also once rebuilt.
+
+    They name it by the provider's id, which the erasure takes out of the message.
+    """
+    at = received(client, "support", chat("wamid.1", "secret words"))
+    conversation = traced(client, place, at)["event"]["conversation"]
+
+    def say_of_it(*events: Event) -> None:
+        for event in events:
+            record(client, Draft("inbox:support", event, conversation))
+
+    reaction = MessageReceived("wamid.2", Contact("1"), Reaction("wamid.1", "+"))
+    edit = MessageEdited("wamid.1", Text("other secret words"))
+    say_of_it(edit, MessageStatusChanged("wamid.1", "delivered"), reaction)
+    before = traced(client, place, at)["later"]
+    erased = client.post(
+        "/v1/audit/redact", json={"position": at, "reason": "asked"}, headers=place.headers("aud")
+    ).json()
+    assert {at, before[0]["position"]} < set(erased["erased"])
+    say_of_it(MessageStatusChanged("wamid.1", "read"), MessageRevoked("wamid.1"))
+    after = traced(client, place, at)
+    assert "secret words" not in json.dumps(after)
+    assert [each["position"] for each in after["later"][:3]] == [
+        each["position"] for each in before
+    ]
+    assert [(each["type"], each["redacted"]) for each in after["later"]] == [
+        ("message.edited", True),
+        ("message.status_changed", False),
+        ("message.received", False),
+        ("message.redacted", False),
+        ("message.status_changed", False),
+        ("message.revoked", False),
+    ]
+    assert client.portal is not None
+    client.portal.call(client.app_state["house"].projector.rebuild)
+    assert traced(client, place, at) == after
 
 
 def test_a_repeat_with_another_content_is_among_what_came_later(
