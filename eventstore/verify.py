@@ -9,8 +9,8 @@ Checked, streaming, in memory that does not grow with the log (32 bytes an event
 
 * positions are 1, 2, 3 ... without a gap, and ``recorded_at`` rises strictly;
 * ``hash = sha256(previous hash || header || data_hash)`` at every position, from 32 zero bytes on;
-* ``data_hash = sha256(salt || data)``; where data and salt are gone, a later ``message.redacted``
-  must name the position, and what a ``message.redacted`` names must be gone;
+* ``data_hash = sha256(salt || data)``, the salt of 16 bytes; where data and salt are gone, a later
+  ``message.redacted`` must name the position, and what a ``message.redacted`` names must be gone;
 * streams and types have the right form; idempotency keys point to events that exist;
 * only messages and webhooks are ever erased, and heartbeats up to where the newest
   ``heartbeat.compacted`` says: those all, and none beyond;
@@ -27,8 +27,11 @@ are compared and not authenticated: they prove as much as the place where they w
 does a checkpoint where no key was given, for it then vouches for itself. The ``keys`` table is
 outside the chain; a changed digest in it is not noticed.
 
-A long log is shared between as many processes as there are processors: each of the others begins
-at a hash at which the one before it must arrive.
+Two paths: :meth:`_Walk.is_odd` for rows as nearly all are, which only says that a row is not one of
+them, and :meth:`_Walk.examine` for the others, which checks everything again and names the fault.
+
+A long log is cut into parts that as many processes as there are processors take as they get free:
+each part begins at a hash at which the one before it must arrive.
 
 A log that a server is writing can be verified too: it is read in short transactions, in order,
 up to the head. The file is opened with its write-ahead log, never with ``immutable=1`` beside one,
@@ -43,6 +46,7 @@ import itertools
 import json
 import os
 import re
+import select
 import signal
 import sqlite3
 import sys
@@ -59,25 +63,30 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 GENESIS = bytes(32)
+HASH_BYTES, SALT_BYTES = 32, 16
 PAGE_EVENTS = 512
 FIRST_ROWID = -(2**63)  # rows at 0 and below are found, not passed over
 LAST_ROWID = 2**63 - 1
-PART_EVENTS = 10_000
-"""A process of its own pays for its start from here on."""
+PART_EVENTS, PARTS_MAX = 2_000, 256
+"""Small enough that all processes end together; a part's number is a byte."""
 MAPPED_BYTES_MAX = 2**40
 NEVER = 2**64
 BUSY_TIMEOUT_S = 30.0
-NAMES_REMEMBERED_MAX = 10_000
+NAMES_REMEMBERED_MAX = 100_000
 
 DAMAGE = (sqlite3.Error, UnicodeDecodeError)
 """What sqlite3 raises for a damaged file: the second where SQLite's message quotes the damage."""
 
 EXIT_VERIFIED, EXIT_FAULT, EXIT_USAGE, EXIT_CANNOT_READ = 0, 1, 2, 3
 
-_PAGE = """
-SELECT position, recorded_at, stream, conversation, type, version, data, data_hash, salt,
-       correlation_id, causation_id, hash
-FROM events NOT INDEXED WHERE position >= ? AND position <= ? ORDER BY position LIMIT ?"""
+_COLUMNS = """position, recorded_at, stream, conversation, type, version, data, data_hash, salt,
+       correlation_id, causation_id, hash"""
+_NEXT = f"""
+SELECT {_COLUMNS} FROM events NOT INDEXED
+WHERE position >= ? AND position <= ? ORDER BY position LIMIT 1"""  # noqa: S608 - constants
+_NEXT_ODD = f"""
+SELECT {_COLUMNS} FROM events NOT INDEXED
+WHERE position >= ? AND position <= ? AND is_odd({_COLUMNS}) ORDER BY position LIMIT 1"""  # noqa: S608
 _DANGLING_KEY = """
 SELECT position FROM keys
 WHERE typeof(position) <> 'integer' OR typeof(digest) <> 'blob'
@@ -97,11 +106,14 @@ _EPOCH = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
 _LOOKED_AT = frozenset({"message.redacted", "checkpoint.signed", "heartbeat.compacted"})
 """Types whose content means something for the check; the others' is only hashed."""
+_empty_hash = sha256().copy
+"""Gives a new one at three quarters of what ``sha256()`` costs."""
+_ABSENT = {None: ""}
+"""What may be false and how the header says it: an empty text is not in here."""
 
 Row: TypeAlias = tuple[Any, ...]
-"""One event's columns, in the order of ``_PAGE``."""
+"""One event's columns, in the order of ``_COLUMNS``."""
 
-_BEFORE_THE_FIRST: Row = (0, -1, *[None] * 9, GENESIS)
 Progress: TypeAlias = Callable[[int, int], None]
 """Called after every page with (events checked, events in all)."""
 
@@ -193,104 +205,94 @@ def _link(row: Row, previous: bytes) -> bytes:
     return sha256(previous + head.encode() + data_hash).digest()
 
 
-def _pass_ordinary(
-    rows: Iterator[Row], last: Row, names: set[str], stop: int
-) -> tuple[Row, Row | None]:
-    """Walk on while rows are as nearly all are: the last of them, and the first to look at closely.
-
-    One function without a call of ours in its loop: a call costs as much as a hash.
-    """
-    expected, before, hash_ = last[0], last[1], last[11]
-    for row in rows:
-        (
-            position, at, stream, conversation, type_, version,
-            data, data_hash, salt, correlation, cause, stated,
-        ) = row  # fmt: skip
-        expected += 1
-        try:
-            # As _link, but join takes strings only: here nothing else looks at the kinds.
-            head = "\n".join((
-                f"malote/1\n{position}\n{at}", stream, conversation or "", type_,
-                f"{version!r}", correlation or "", "" if cause is None else repr(cause), "",
-            ))  # fmt: skip
-            if (
-                position != expected
-                or position == stop
-                or at <= before
-                or stream not in names
-                or type_ not in names
-                or conversation == ""
-                or correlation == ""
-                or sha256(salt + data).digest() != data_hash
-                or sha256(hash_ + head.encode() + data_hash).digest() != stated
-            ):
-                return last, row
-        except (TypeError, UnicodeEncodeError):
-            return last, row
-        last, before, hash_ = row, at, stated
-    return last, None
-
-
 @dataclass
 class _Walk:
     """Where the walk along the chain stands."""
 
     anchors: Sequence[Anchor]
-    last: Row = _BEFORE_THE_FIRST
+    position: int = 0  # up to here everything is sound
+    recorded_at: int = -1  # when that was, in µs
+    hash: bytes = GENESIS  # the chain hash there
     confirmed: int = 0  # the last position that an anchor confirmed
     erased: set[int] = field(default_factory=set)
     named: dict[int, int] = field(default_factory=dict)  # erased position -> the redaction's own
     checkpoints: list[tuple[int, Anchor]] = field(default_factory=list)  # each with its own place
-    blank: int = 0  # the last heartbeat without content
+    whole: int = LAST_ROWID  # the first heartbeat with content
+    blank: int = 0  # the last one without
     compacted: list[list[int]] = field(default_factory=list)  # each: its own place, after, until
-    names: set[str] = field(default_factory=set)  # well-formed streams, types of no consequence
+    streams: set[str] = field(default_factory=set)  # well-formed ones
+    types: set[str] = field(default_factory=set)  # well-formed, and of no consequence
 
     @property
-    def position(self) -> int:
-        """Up to here everything is sound."""
-        position: int = self.last[0]
-        return position
+    def next_anchor(self) -> int:
+        """The position of the next one, which is for :meth:`examine`."""
+        return self.anchors[0].position if self.anchors else NEVER
 
-    @property
-    def recorded_at(self) -> int:
-        """When that was, in µs."""
-        recorded_at: int = self.last[1]
-        return recorded_at
+    def take(self, row: Row) -> None:
+        """Check one row by itself. Raises :class:`_Found`."""
+        if row[0] == self.next_anchor or self.is_odd(*row):
+            self.examine(row)
 
-    @property
-    def hash(self) -> bytes:
-        """The chain hash there."""
-        hash_: bytes = self.last[11]
-        return hash_
+    def is_odd(
+        self,
+        position: Any, at: Any, stream: Any, conversation: Any, type_: Any, version: Any,
+        data: Any, data_hash: Any, salt: Any, correlation: Any, cause: Any, stated: Any,
+    ) -> bool:  # fmt: skip
+        """The fast path: whether a row is for :meth:`examine`. Any other follows: we stand there.
 
-    def take(self, rows: Iterable[Row]) -> int:
-        """Check the next rows; return how many there were. Raises :class:`_Found`."""
-        start, rows = self.position, iter(rows)
-        while True:
-            stop = self.anchors[0].position if self.anchors else NEVER
-            self.last, row = _pass_ordinary(rows, self.last, self.names, stop)
-            if row is None:
-                return self.position - start
-            self._examine(row)
-            self.last = row
-            while self.anchors and self.anchors[0].position == row[0]:
-                self._compare(self.anchors[0])
-                self.anchors = self.anchors[1:]
+        SQLite calls it for every row, for it hands columns over to a function at half of what it
+        costs to fetch them. It makes no call of ours: that would cost as much as a hash.
+        """
+        try:
+            # As _link, but join takes strings only: here nothing else looks at the kinds.
+            head = "\n".join((
+                f"malote/1\n{position}\n{at}", stream, conversation or _ABSENT[conversation], type_,
+                f"{version!r}", correlation or _ABSENT[correlation],
+                "" if cause is None else f"{cause!r}", "",
+            ))  # fmt: skip
+            link = _empty_hash()
+            link.update(self.hash + head.encode() + data_hash)
+            if (
+                position != self.position + 1
+                or at <= self.recorded_at
+                or link.digest() != stated
+                or not (stream in self.streams or _remembers(self.streams, stream, _STREAM))
+            ):
+                return True
+            if data is None and salt is None and type_ in _BEATS:
+                if len(data_hash) != HASH_BYTES:
+                    return True
+                self.blank = position
+            else:
+                content = _empty_hash()
+                content.update(salt + data)
+                if (
+                    content.digest() != data_hash
+                    or len(salt) != SALT_BYTES
+                    or not (type_ in self.types or _remembers(self.types, type_, _TYPE))
+                ):
+                    return True
+        except (TypeError, KeyError, UnicodeEncodeError):
+            return True
+        self.position, self.recorded_at, self.hash = position, at, stated
+        return False
 
-    def _examine(self, row: Row) -> None:
-        """The slow path: everything again, one at a time, so that a fault can be named."""
+    def examine(self, row: Row) -> None:
+        """The slow path: everything, one at a time, so that a fault can be named.
+
+        Raises :class:`_Found`.
+        """
         self._check_position(row[0])
         _check_kinds(row)
         self._check_time(row)
-        self._check_names(row)
+        _check_names(row)
         self._check_content(row)
         self._check_link(row)
-        if row[4] == "message.redacted":
-            self._note_redaction(row)
-        elif row[4] == "checkpoint.signed":
-            self._note_checkpoint(row)
-        elif row[4] == "heartbeat.compacted":
-            self._note_compaction(row)
+        self._note(row)
+        self.position, self.recorded_at, self.hash = row[0], row[1], row[11]
+        while self.next_anchor == self.position:
+            self._compare(self.anchors[0])
+            self.anchors = self.anchors[1:]
 
     def _check_position(self, position: int) -> None:
         expected = self.position + 1
@@ -319,17 +321,6 @@ class _Walk:
                 "The time was changed, or events were put in another order.",
             )
 
-    def _check_names(self, row: Row) -> None:
-        if not _STREAM.fullmatch(row[2]) or not _TYPE.fullmatch(row[4]):
-            raise _Found(
-                "name",
-                row[0],
-                f"stream {row[2]!r} with type {row[4]!r} is not of a form the log writes",
-                "The envelope was changed, or this event was not written by Malote.",
-            )
-        if len(self.names) < NAMES_REMEMBERED_MAX and row[4] not in _LOOKED_AT:
-            self.names.update((row[2], row[4]))
-
     def _check_content(self, row: Row) -> None:
         position, data, data_hash, salt = row[0], row[6], row[7], row[8]
         if data is None and salt is None:
@@ -351,6 +342,13 @@ class _Walk:
                 f"{'data' if data is None else 'salt'} is gone, the other half is there",
                 "An erasure removes both; this one half was removed by other means.",
             )
+        elif len(salt) != SALT_BYTES:
+            raise _Found(
+                "content",
+                position,
+                f"the salt has {len(salt)} bytes instead of {SALT_BYTES}",
+                "It was changed, or bytes of it and the content were moved across their border.",
+            )
         elif sha256(salt + data).digest() != data_hash:
             raise _Found(
                 "content",
@@ -367,6 +365,17 @@ class _Walk:
                 "the chain hash does not follow from this envelope and the hash before it",
                 "This event's envelope, content hash or chain hash was changed, or it was put in.",
             )
+
+    def _note(self, row: Row) -> None:
+        if row[4] == "message.redacted":
+            self._note_redaction(row)
+        elif row[4] == "checkpoint.signed":
+            self._note_checkpoint(row)
+        elif row[4] == "heartbeat.compacted":
+            self._note_compaction(row)
+        elif row[4] in _BEATS and row[6] is not None:
+            self.whole = min(self.whole, row[0])
+            self.types.add(row[4])  # only the first is of consequence
 
     def _note_redaction(self, row: Row) -> None:
         try:
@@ -436,7 +445,7 @@ def _check_kinds(row: Row) -> None:
         and all(type(value) is str for value in (stream, type_))
         and all(v is None or (type(v) is str and v) for v in (conversation, correlation))
         and all(v is None or type(v) is bytes for v in (data, salt))
-        and all(type(v) is bytes and len(v) == 32 for v in (data_hash, hash_))
+        and all(type(v) is bytes and len(v) == HASH_BYTES for v in (data_hash, hash_))
     )
     if not sound:
         raise _Found(
@@ -444,6 +453,25 @@ def _check_kinds(row: Row) -> None:
             position,
             "a column holds a value of a kind that the log never writes there",
             "The row was changed by something other than Malote.",
+        )
+
+
+def _remembers(names: set[str], name: str, form: re.Pattern[str]) -> bool:
+    """Whether a new name is well-formed and of no consequence."""
+    if name in _LOOKED_AT or name in _BEATS or not form.fullmatch(name):
+        return False
+    if len(names) < NAMES_REMEMBERED_MAX:
+        names.add(name)
+    return True
+
+
+def _check_names(row: Row) -> None:
+    if not _STREAM.fullmatch(row[2]) or not _TYPE.fullmatch(row[4]):
+        raise _Found(
+            "name",
+            row[0],
+            f"stream {row[2]!r} with type {row[4]!r} is not of a form the log writes",
+            "The envelope was changed, or this event was not written by Malote.",
         )
 
 
@@ -499,26 +527,24 @@ def _look_at_log(file: Path, walk: _Walk, on_progress: Progress | None, processe
     with closing(_open(file)) as connection:
         epoch = _read_head(connection)
         total = _count(connection)
+    parts = _parts(total) if processes > 1 and hasattr(os, "fork") else []
     # Forked while no database is open here and no thread is: a child must not inherit either.
-    with (
-        _elsewhere(file, walk.anchors, total, processes) as (beside, parts),
-        closing(_open(file)) as connection,
-    ):
-        for until, result in parts:
-            _walk_chain(connection, walk, on_progress, total, until)
-            _join(walk, until, result())
-        # All of a short log, what was written since, what another process could not read.
+    found = _found_by_others(file, walk.anchors, parts, processes, on_progress) if parts else {}
+    with closing(_open(file)) as connection:
+        for begin, end in parts:
+            _join(walk, begin, found.get(str(begin)))
+            _walk_chain(connection, walk, on_progress, total, end)  # what was not done or not right
+        # All of a short log, what was written since.
         _walk_chain(connection, walk, on_progress, total)
         with _at_one_moment(connection):  # or a compaction comes between the walk and the question
             _walk_chain(connection, walk, on_progress, total)
             _check_compactions(walk, lambda until: _odd_beat(connection, until))
         # The end first: what was cut off may be what explains an erasure before it.
         _check_end(walk)
-        told = beside()
-        _hear(told, "keys", lambda: _check_keys(file))
+        _hear(found, "keys", lambda: _check_keys(file))
         _check_erasures(walk, lambda position: _is_erased(connection, position))
         _check_checkpoints(walk, lambda position: _hash_at(connection, position))
-        _hear(told, "structure", lambda: _quick_check(file))
+        _hear(found, "structure", lambda: _quick_check(file))
     return epoch
 
 
@@ -546,11 +572,15 @@ def _hash_at(connection: sqlite3.Connection, position: int) -> bytes:
     return bytes(connection.execute(query, (position,)).fetchone()[0])
 
 
-def _open(file: Path) -> sqlite3.Connection:
+def _open(file: Path, *, mapped: bool = False) -> sqlite3.Connection:
+    """Read-only, and with the file in memory if ``mapped``: faster, and for a process of its own.
+
+    What a broken disk then does to a process, it does to that one.
+    """
     if not file.is_file():
         raise CannotRead(f"{file}: no such file")
     try:
-        return _connect(file, "mode=ro")
+        return _connect(file, "mode=ro", mapped)
     except sqlite3.OperationalError as error:
         if _size(file, "-wal"):
             raise CannotRead(
@@ -562,7 +592,7 @@ def _open(file: Path) -> sqlite3.Connection:
         if os.access(file.parent, os.W_OK) or not os.access(file, os.R_OK):
             raise CannotRead(f"{file}: {error}") from error
     # A read-only medium and no write-ahead log: nothing can change, and nothing is left out.
-    return _connect(file, "immutable=1")
+    return _connect(file, "immutable=1", mapped)
 
 
 def _size(file: Path, suffix: str) -> int:
@@ -570,7 +600,7 @@ def _size(file: Path, suffix: str) -> int:
     return beside.stat().st_size if beside.exists() else 0
 
 
-def _connect(file: Path, mode: str) -> sqlite3.Connection:
+def _connect(file: Path, mode: str, mapped: bool) -> sqlite3.Connection:
     uri = f"{file.resolve().as_uri()}?{mode}"
     connection = sqlite3.connect(
         uri, uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_S, check_same_thread=False
@@ -579,6 +609,7 @@ def _connect(file: Path, mode: str) -> sqlite3.Connection:
         # The file may be hostile: nothing in its schema is run, and cells are measured first.
         connection.execute("PRAGMA trusted_schema = OFF")
         connection.execute("PRAGMA cell_size_check = ON")
+        connection.execute(f"PRAGMA mmap_size = {MAPPED_BYTES_MAX if mapped else 0}")
         connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()
     except sqlite3.OperationalError:
         connection.close()
@@ -629,87 +660,216 @@ def _walk_chain(
     total: int,
     until: int = LAST_ROWID,
 ) -> None:
-    page_events = PAGE_EVENTS
-    start = walk.position + 1 if walk.position else FIRST_ROWID
-    while True:
-        try:
-            # A row at a time is held, a page at a time is one read transaction: neither a large
-            # webhook nor a long log makes this process big or keeps a server's WAL from shrinking.
-            taken = walk.take(connection.execute(_PAGE, (start, until, page_events)))
-        except DAMAGE as error:
-            # sqlite3 reports an error one row early, so come closer row by row.
-            if page_events == 1:
-                raise _unreadable(error, walk.position + 1) from error
-            taken, page_events = 1, 1
-        if not taken:
-            return
-        start = walk.position + 1
-        if on_progress is not None:
+    if walk.position >= until:
+        return
+    connection.create_function("is_odd", 12, walk.is_odd)
+    more = True
+    while more and walk.position < until:
+        before = walk.position
+        more = _walk_page(connection, walk, until)
+        if on_progress is not None and walk.position > before:
             on_progress(walk.position, max(total, walk.position))
 
 
-_Result: TypeAlias = Callable[[], dict[str, Any]]
-"""What another process found; {} if nothing came of it."""
+def _walk_page(connection: sqlite3.Connection, walk: _Walk, until: int) -> bool:
+    """Walk on to the end of a page or over an odd row in it; whether there was any row.
 
-
-@contextmanager
-def _elsewhere(
-    file: Path, anchors: Sequence[Anchor], total: int, processes: int
-) -> Iterator[tuple[_Result, list[tuple[int, _Result]]]]:
-    """What other processes do: the checks beside the walk, and equal parts of the walk itself.
-
-    A part comes with the position from which it walks on. Of a short log all is left to this one.
+    A page is one read transaction, and of it one row at a time is held: neither does a long log
+    keep a server's WAL from shrinking, nor a large webhook make this process big.
     """
-    count = max(1, min(processes, total // PART_EVENTS)) if hasattr(os, "fork") else 1
-    ends = [total * part // count for part in range(1, count)] + [LAST_ROWID]
-    work = [
-        functools.partial(_walk_part, file, anchors, *part) for part in itertools.pairwise(ends)
-    ]
-    if work:
-        work.append(functools.partial(_check_beside, file))
+    end = min(walk.position + PAGE_EVENTS, until)
+    row, trouble = None, None
+    if walk.position:
+        ordinary = (walk.position + 1, min(end, walk.next_anchor - 1))
+        try:
+            row = connection.execute(_NEXT_ODD, ordinary).fetchone()
+        except DAMAGE as error:
+            trouble = error
+    if row is None and walk.position < end:
+        row = _next_row(connection, walk, until, trouble)
+        if row is None:
+            return False
+    if row is not None:
+        walk.examine(row)
+    return True
+
+
+def _next_row(
+    connection: sqlite3.Connection, walk: _Walk, until: int, trouble: Exception | None
+) -> Row | None:
+    """The one after the last: an anchor's, one after a gap, or what the trouble was about."""
+    start = walk.position + 1 if walk.position else FIRST_ROWID
+    try:
+        row: Row | None = connection.execute(_NEXT, (start, until)).fetchone()
+    except DAMAGE as error:
+        raise _unreadable(error, walk.position + 1) from error
+    # Of an exception in a function SQLite says only that there was one.
+    in_function = getattr(trouble, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR
+    if in_function and row is not None and not walk.is_odd(*row):
+        raise KeyboardInterrupt from trouble  # for nothing is wrong with the row
+    return row
+
+
+# --- shared between processes ------------------------------------------------------------------
+
+_Findings: TypeAlias = dict[str, Any]
+_Part: TypeAlias = tuple[int, int]
+"""A stretch of the log: after the first position, up to the second."""
+
+
+def _parts(total: int) -> list[_Part]:
+    """A long log in equal parts; none of a short one."""
+    count = min(total // PART_EVENTS, PARTS_MAX)
+    ends = [total * number // count for number in range(count + 1)] if count > 1 else []
+    return list(itertools.pairwise(ends))
+
+
+def _found_by_others(
+    file: Path,
+    anchors: Sequence[Anchor],
+    parts: Sequence[_Part],
+    processes: int,
+    on_progress: Progress | None,
+) -> _Findings:
+    """What processes find that take part after part as they get free, until one finds a fault.
+
+    By where a part begins, and by name what needs no walk: one of them checks that first.
+    What is missing, none could do.
+    """
+    queue, filled = os.pipe()
+    os.write(filled, bytes(range(len(parts))))
+    os.close(filled)
+    walks = functools.partial(_walk_parts, file, anchors, parts, queue)
     children: list[tuple[int, int]] = []
     try:
-        for each in work:
-            children.append(_forked(each))  # noqa: PERF401 - if a fork fails, the others must end
-        results: list[_Result] = [functools.partial(_result_of, pipe) for _, pipe in children]
-        *parts, beside = results or [dict]
-        yield beside, list(zip(ends, parts, strict=False))
+        children.append(_forked(lambda: itertools.chain(_check_beside(file), walks())))
+        for _ in range(processes - 1):
+            children.append(_forked(walks))  # noqa: PERF401 - if a fork fails, the others must end
+        found: _Findings = {}
+        for name, finding in _told([pipe for _, pipe in children]):
+            found[name] = finding
+            if on_progress is not None:
+                done = sum(end - begin for begin, end in parts if str(begin) in found)
+                on_progress(done, parts[-1][1])
+        return found
     finally:
+        os.close(queue)
         for process, pipe in children:
             os.close(pipe)
             os.kill(process, signal.SIGKILL)
             os.waitpid(process, 0)
 
 
-def _forked(work: Callable[[], dict[str, Any]]) -> tuple[int, int]:
-    """A child that writes what ``work`` returns into a pipe, as JSON; its id, and the pipe."""
+def _forked(work: Callable[[], Iterable[tuple[str, Any]]]) -> tuple[int, int]:
+    """A child that writes each finding into a pipe, as a line of JSON; its id, and the pipe."""
     ours, theirs = os.pipe()
     process = os.fork()
     if process:
         os.close(theirs)
         return process, ours
     try:
+        os.close(ours)
         with os.fdopen(theirs, "wb") as pipe:
-            pipe.write(json.dumps(work()).encode())
+            for finding in work():
+                pipe.write(json.dumps(finding).encode() + b"\n")
+                pipe.flush()
     finally:
         os._exit(0)  # whatever happened: nothing of the parent's may run twice
 
 
-def _result_of(pipe: int) -> dict[str, Any]:
-    with os.fdopen(pipe, "rb", closefd=False) as opened:
-        written = opened.read()
+def _told(pipes: list[int]) -> Iterator[tuple[str, Any]]:
+    """Findings as they come, until all have ended. Of one who was killed the last may be broken."""
+    heard = dict.fromkeys(pipes, b"")
+    while heard:
+        for pipe in select.select(list(heard), [], [])[0]:
+            if not (more := os.read(pipe, 65_536)):
+                del heard[pipe]
+                continue
+            *lines, heard[pipe] = (heard[pipe] + more).split(b"\n")
+            yield from map(json.loads, lines)
+
+
+def _walk_parts(
+    file: Path, anchors: Sequence[Anchor], parts: Sequence[_Part], queue: int
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Walk parts, in order, as long as there are any."""
+    walk = _Walk(())
+    with closing(_open(file, mapped=True)) as connection:
+        while number := os.read(queue, 1):
+            begin, end = parts[number[0]]
+            walk = _Walk(
+                [anchor for anchor in anchors if begin < anchor.position <= end],
+                confirmed=max((a.position for a in anchors if a.position <= begin), default=0),
+                streams=walk.streams,
+                types=walk.types,
+            )
+            if begin and not _begin_at(connection, walk, begin):
+                continue
+            part = _walk_part(connection, walk, end)
+            if part["fault"]:
+                os.read(queue, PARTS_MAX)  # what comes after it is of no consequence
+            yield str(begin), part
+
+
+def _begin_at(connection: sqlite3.Connection, walk: _Walk, begin: int) -> bool:
+    """Go to where a part begins, if a row is there that a walk can go on from."""
     try:
-        found = json.loads(written)
-    except ValueError:
-        return {}  # it failed, or was killed: this process walks there itself
-    return found if isinstance(found, dict) else {}
+        row = connection.execute(_NEXT, (begin, begin)).fetchone()
+        if row is None:
+            return False
+        _check_kinds(row)
+    except (_Found, *DAMAGE):
+        return False
+    walk.position, walk.recorded_at, walk.hash = row[0], row[1], row[11]
+    return True
 
 
-def _check_beside(file: Path) -> dict[str, Any]:
+def _walk_part(connection: sqlite3.Connection, walk: _Walk, end: int) -> dict[str, Any]:
+    """What the walk came to, and from which hash, for JSON."""
+    began_at, fault = walk.hash.hex(), None
+    try:
+        _walk_chain(connection, walk, None, 0, end)
+    except _Found as found:
+        fault = asdict(found.fault)
+    return {
+        "began_at": began_at,
+        "position": walk.position,
+        "recorded_at": walk.recorded_at,
+        "hash": walk.hash.hex(),
+        "erased": sorted(walk.erased),
+        "named": list(walk.named.items()),
+        "checkpoints": [[place, asdict(anchor)] for place, anchor in walk.checkpoints],
+        "confirmed": walk.confirmed,
+        "whole": walk.whole,
+        "blank": walk.blank,
+        "compacted": walk.compacted,
+        "fault": fault,
+    }
+
+
+def _join(walk: _Walk, begin: int, part: dict[str, Any] | None) -> None:
+    """Go on where a part ended; it must have begun at the hash that we came to."""
+    if part is None or walk.position != begin or part["began_at"] != walk.hash.hex():
+        return
+    walk.position, walk.recorded_at = part["position"], part["recorded_at"]
+    walk.hash = bytes.fromhex(part["hash"])
+    walk.erased.update(part["erased"])
+    walk.named.update(part["named"])
+    for place, found in part["checkpoints"]:
+        signed = Signature(**found.pop("signed"))
+        walk.checkpoints.append((place, Anchor(**found, signed=signed)))
+    walk.confirmed = part["confirmed"]
+    walk.whole, walk.blank = min(walk.whole, part["whole"]), max(walk.blank, part["blank"])
+    walk.compacted += part["compacted"]
+    walk.anchors = [anchor for anchor in walk.anchors if anchor.position > walk.position]
+    if part["fault"] is not None:
+        raise _Found(**part["fault"])
+
+
+def _check_beside(file: Path) -> Iterator[tuple[str, dict[str, Any] | None]]:
     """What needs no walk along the chain, by name: the fault, or None."""
-    # Mapped, which halves the cost: what a broken disk then does to a process, it does to this one.
-    structure = functools.partial(_quick_check, file, mapped=True)
-    return {"keys": _fault_of(lambda: _check_keys(file)), "structure": _fault_of(structure)}
+    yield "structure", _fault_of(lambda: _quick_check(file, mapped=True))
+    yield "keys", _fault_of(lambda: _check_keys(file))
 
 
 def _fault_of(check: Callable[[], None]) -> dict[str, Any] | None:
@@ -728,58 +888,12 @@ def _hear(told: dict[str, Any], name: str, check: Callable[[], None]) -> None:
         raise _Found(**told[name])
 
 
-def _walk_part(file: Path, anchors: Sequence[Anchor], begin: int, end: int) -> dict[str, Any]:
-    """What another process does: the walk from after ``begin`` up to ``end``, in JSON."""
-    beyond = [anchor for anchor in anchors if begin < anchor.position <= end]
-    confirmed = max((a.position for a in anchors if a.position <= begin), default=0)
-    fault = None
-    with closing(_open(file)) as connection:
-        row = connection.execute(_PAGE, (begin, begin, 1)).fetchone()
-        walk = _Walk(beyond, last=row, confirmed=confirmed)
-        try:
-            _walk_chain(connection, walk, None, 0, end)
-        except _Found as found:
-            fault = asdict(found.fault)
-    return {
-        "began_at": row[11].hex(),
-        "position": walk.position,
-        "recorded_at": walk.recorded_at,
-        "hash": walk.hash.hex(),
-        "erased": sorted(walk.erased),
-        "named": list(walk.named.items()),
-        "checkpoints": [[place, asdict(anchor)] for place, anchor in walk.checkpoints],
-        "confirmed": walk.confirmed,
-        "blank": walk.blank,
-        "compacted": walk.compacted,
-        "fault": fault,
-    }
-
-
-def _join(walk: _Walk, begin: int, part: dict[str, Any]) -> None:
-    """Go on where another process ended; it must have begun at the hash that we came to."""
-    if walk.position != begin or part.get("began_at") != walk.hash.hex():
-        return
-    position, hash_ = part["position"], bytes.fromhex(part["hash"])
-    walk.last = (position, part["recorded_at"], *[None] * 9, hash_)
-    walk.erased.update(part["erased"])
-    walk.named.update(part["named"])
-    for place, found in part["checkpoints"]:
-        signed = Signature(**found.pop("signed"))
-        walk.checkpoints.append((place, Anchor(**found, signed=signed)))
-    walk.confirmed = part["confirmed"]
-    walk.blank = max(walk.blank, part["blank"])
-    walk.compacted += part["compacted"]
-    walk.anchors = [anchor for anchor in walk.anchors if anchor.position > position]
-    if part["fault"] is not None:
-        raise _Found(**part["fault"])
-
-
 def _count(connection: sqlite3.Connection) -> int:
     try:
         (last,) = connection.execute("SELECT max(position) FROM events").fetchone()
     except DAMAGE:
         return 0  # only for the progress; the walk meets the damage itself
-    return last or 0
+    return last if isinstance(last, int) else 0
 
 
 def _check_erasures(walk: _Walk, is_erased: Callable[[int], bool]) -> None:
@@ -814,7 +928,8 @@ def _check_compactions(walk: _Walk, odd_beat: Callable[[int], int | None]) -> No
                 "A record of a compaction was put in or changed.",
             )
         until = end
-    position = odd_beat(until) if until or walk.blank else None
+    # What was whole when we read it may be blank by now: ask again before saying so.
+    position = odd_beat(until) if walk.whole <= until or walk.blank > until else None
     if position is not None and position > until:
         raise _Found(
             "erased",
@@ -914,9 +1029,7 @@ def _check_keys(file: Path) -> None:
 
 
 def _quick_check(file: Path, *, mapped: bool = False) -> None:
-    with closing(_open(file)) as connection:
-        if mapped:
-            connection.execute(f"PRAGMA mmap_size = {MAPPED_BYTES_MAX}")
+    with closing(_open(file, mapped=mapped)) as connection:
         (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if verdict != "ok":
         raise _Found(
@@ -951,7 +1064,7 @@ def _look_at_export(file: Path, walk: _Walk, on_progress: Progress | None) -> st
         size = os.fstat(opened.fileno()).st_size
         while line := opened.readline(_LINE_BYTES_MAX):
             row = _row_of(line, walk.position + 1, epochs)
-            walk.take([row])
+            walk.take(row)
             hashes += row[11]
             if row[4] in _BEATS:
                 beats[row[6] is None].append(row[0])
@@ -979,9 +1092,10 @@ def _row_of(line: bytes, expected: int, epochs: set[str]) -> Row:
         fields = json.loads(head + b"}")
         reader = _cloud if "specversion" in fields else _plain
         row, epoch, rendered = reader(fields, None if data == b"null" else data)
+        written = f'{rendered},"data":'.encode()
     except (ValueError, TypeError, KeyError, RecursionError, AttributeError, OverflowError):
-        rendered = ""
-    if not found or f'{rendered},"data":'.encode() + data + b"}\n" != line:
+        written = b""
+    if not found or written + data + b"}\n" != line:
         raise _Found(
             "form",
             expected,

@@ -10,6 +10,7 @@ from eventstore.events import RecordedEvent
 from eventstore.recheck import ChainBroken, follow
 
 Row = tuple[RecordedEvent, bytes, bytes | None]
+SALT = b"sixteen bytes of"
 
 
 def _rows(*places: tuple[int, int]) -> list[Row]:
@@ -17,13 +18,13 @@ def _rows(*places: tuple[int, int]) -> list[Row]:
     rows: list[Row] = []
     previous = Head().hash
     for position, recorded_at in places:
-        commitment = data_hash(b"salt", b"{}")
+        commitment = data_hash(SALT, b"{}")
         envelope = header(position, recorded_at, "system", None, "x.y", 1, None, None)
         previous = link(previous, envelope, commitment)
         event = RecordedEvent(
             position, recorded_at, "system", None, "x.y", 1, b"{}", None, None, previous
         )
-        rows.append((event, commitment, b"salt"))
+        rows.append((event, commitment, SALT))
     return rows
 
 
@@ -58,3 +59,11 @@ def test_a_redacted_row_still_fits() -> None:
     [(event, commitment, _)] = _rows((1, 10))
     bare = RecordedEvent(1, 10, "system", None, "x.y", 1, None, None, None, event.hash)
     assert follow(Head(), [(bare, commitment, None)]).position == 1
+
+
+def test_bytes_moved_between_salt_and_content_are_seen() -> None:
+    """Their hash is over both together, so only the salt's length tells."""
+    [(event, commitment, _)] = _rows((1, 10))
+    moved = RecordedEvent(1, 10, "system", None, "x.y", 1, b"f{}", None, None, event.hash)
+    with pytest.raises(ChainBroken):
+        follow(Head(), [(moved, commitment, SALT[:-1])])

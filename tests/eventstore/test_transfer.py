@@ -215,6 +215,15 @@ def test_no_mutation_of_an_export_is_accepted(source: Path, tmp_path: Path, form
     assert verdict(file, lambda: receipt) is None
 
 
+def test_a_line_with_half_a_character_is_none_that_an_export_has(
+    source: Path, tmp_path: Path
+) -> None:
+    """JSON can spell half of a surrogate pair; no UTF-8 can."""
+    whole, file = (source / "log.ndjson").read_bytes(), tmp_path / "it"
+    file.write_bytes(whole.replace(b'"c_1"', b'"\\ud800"', 1))
+    assert verdict(file, list) == "form"
+
+
 def difference(whole: bytes, mutated: bytes) -> tuple[bytes, bytes]:
     """Around the first byte that is another one."""
     at = next((i for i, (a, b) in enumerate(zip(whole, mutated, strict=False)) if a != b), -1)

@@ -186,6 +186,22 @@ def test_a_log_is_read_with_its_write_ahead_log(file: Path) -> None:
         assert (report.fault, report.events) == (None, EVENTS + 1)
 
 
+def test_an_interrupt_is_not_taken_for_a_row_that_is_odd(
+    sound: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite swallows what a function raises; who presses Ctrl-C is not to press it again."""
+    original, pressed = verifier._Walk.is_odd, iter([True])
+
+    def interrupted(walk: Any, *row: Any) -> bool:
+        if row[0] == 15 and next(pressed, False):
+            raise KeyboardInterrupt
+        return original(walk, *row)
+
+    monkeypatch.setattr(verifier._Walk, "is_odd", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        verify(sound)
+
+
 def test_an_erasure_while_the_verifier_reads_is_no_false_alarm(file: Path) -> None:
     """A row read before its erasure is looked at again before anything is said."""
     row = a_row(EVENTS + 1)
@@ -212,6 +228,8 @@ ANOTHER: dict[type, Callable[[Any], list[Any]]] = {
         value + " ",
         value.upper(),
         value + "\n",
+        value + "\0",
+        value.encode(),
         None,
         int(value) if value.isdigit() else 0,
     ],
@@ -228,6 +246,20 @@ def mutations() -> Iterator[tuple[int, str, Any]]:
             for value in ANOTHER[type(row[name])](row[name]):
                 if value != row[name]:
                     yield row["position"], name, value
+
+
+def test_the_fast_path_passes_nothing_that_the_slow_path_refuses() -> None:
+    """Each mutated row, at its place: what is not held to be odd is sound by every single check."""
+    rows, passed = [tuple(values(row)) for row in history(24)], 0
+    for position, name, value in [*mutations(), *((n, "version", 1) for n in range(1, 25))]:
+        at = COLUMNS.index(name)
+        row = (*rows[position - 1][:at], value, *rows[position - 1][at + 1 :])
+        before = rows[position - 2] if position > 1 else (0, -1, bytes(32))
+        place = {"position": before[0], "recorded_at": before[1], "hash": before[-1]}
+        if not verifier._Walk((), **place).is_odd(*row):
+            verifier._Walk((), **place).examine(row)
+            passed += 1
+    assert passed == 24 - 2, "the erased row and the record of its erasure are odd"
 
 
 def test_any_change_of_any_column_is_found_at_its_position(tmp_path: Path) -> None:
@@ -263,6 +295,19 @@ def test_any_deletion_is_found_at_the_first_missing_position(
     tamper(file, f"DELETE FROM events WHERE position BETWEEN {position} AND {last}")  # noqa: S608
     held = random.Random(seed).randint(position, EVENTS)
     assert fault_of(file, receipt(history(), held)).position == position
+
+
+@pytest.mark.parametrize("count", [1, 5, -1, -16])
+def test_bytes_moved_between_salt_and_content_are_found(file: Path, count: int) -> None:
+    """Their hash is over both together and stays as it was; only the salt's length tells."""
+    row = history()[3]
+    both, border = row["salt"] + row["data"], 16 + count
+    with closing(sqlite3.connect(file, isolation_level=None)) as log:
+        tamper(file)
+        change = "UPDATE events SET salt = ?, data = ? WHERE position = 4"
+        log.execute(change, (both[:border], both[border:]))
+    fault = fault_of(file)
+    assert (fault.kind, fault.position) == ("content", 4)
 
 
 @pytest.mark.parametrize("at", [0, -5, -(2**63), EVENTS + 1, EVENTS + 3])
@@ -420,13 +465,17 @@ def break_index(file: Path) -> None:
     file.write_bytes(raw)
 
 
-@pytest.mark.parametrize("name", ["stream", "type"])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("stream", "elsewhere"), ("stream", "message.received"), ("type", "elsewhere"),
+     ("type", "inbox:support")],
+)  # fmt: skip
 def test_a_name_the_log_never_writes_is_found_in_a_well_chained_log(
-    tmp_path: Path, name: str
+    tmp_path: Path, name: str, value: str
 ) -> None:
-    """A forger who chains correctly still has to write what Malote writes."""
+    """A forger who chains correctly still has to write what Malote writes: a stream is no type."""
     rows = history()
-    rows[11][name] = "elsewhere"
+    rows[11][name] = value
     fault = fault_of(write(tmp_path / "log.db", chained(rows)))
     assert (fault.kind, fault.position) == ("name", 12)
 

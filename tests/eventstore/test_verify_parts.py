@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from eventstore import verify as verifier
 from eventstore.verify import Anchor, Report, verify
-from tests.eventstore.test_verify import EVENTS, break_index, history, receipt, tamper, write
+from tests.eventstore.test_verify import (
+    EVENTS,
+    a_row,
+    break_index,
+    chained,
+    fill,
+    history,
+    receipt,
+    tamper,
+    write,
+)
 
 # The workers of a parallel test run have a thread beside the tests, which never holds a lock here.
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
@@ -127,6 +139,46 @@ def test_what_no_walk_shows_is_found_beside_it(
         fault = demand_the_same(file, receipt(ROWS, EVENTS)).fault
         assert fault is not None
         assert fault.kind == kind
+
+
+def beats(compacted: int) -> list[dict[str, Any]]:
+    """A log of heartbeats in which those up to a position are compacted; its record is the last."""
+    rows = [a_row(position) for position in range(1, EVENTS + 1)]
+    for row in rows[:-1]:
+        fill(row, "client:ana/laptop", "heartbeat.answered", b"{}")
+        if row["position"] <= compacted:
+            row |= {"data": None, "salt": None}
+    record = json.dumps({"after": 0, "until": compacted}).encode()
+    fill(rows[-1], "system", "heartbeat.compacted", record)
+    return chained(rows)
+
+
+@pytest.mark.parametrize("compacted", [5, 10, 25, EVENTS - 1])
+def test_heartbeats_are_compared_with_their_record_across_parts(
+    tmp_path: Path, compacted: int
+) -> None:
+    """Blank up to there in every part, whole from there on; one that is not so is named."""
+    rows = beats(compacted)
+    assert demand_the_same(write(tmp_path / "log.db", rows)).fault is None
+    for position in {1, compacted, compacted + 1, EVENTS - 1} - {EVENTS}:
+        odd = dict(rows[position - 1])
+        if position > compacted:
+            odd |= {"data": None, "salt": None}
+        else:
+            fill(odd, odd["stream"], odd["type"], b"{}")
+        file = tmp_path / f"{position}.db"
+        fault = demand_the_same(write(file, [*rows[: position - 1], odd, *rows[position:]])).fault
+        assert fault is not None
+        assert fault.position == position
+
+
+def test_progress_is_told_while_others_walk(sound: Path) -> None:
+    """It only grows, and at the end all are done."""
+    seen: list[tuple[int, int]] = []
+    verify(sound, on_progress=lambda done, total: seen.append((done, total)), processes=2)
+    assert seen == sorted(seen)
+    assert len(seen) > 2
+    assert seen[-1] == (EVENTS, EVENTS)
 
 
 def test_a_program_with_threads_is_not_forked() -> None:
