@@ -36,7 +36,9 @@ class HighWaterMark:
     """The file that holds a :class:`Mark`: old or new, never a part of one."""
 
     def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._path = folder / FILE_NAME
+        self._beside = folder / f".{FILE_NAME}.new"
         self._writing = threading.Lock()
 
     def read(self) -> Mark | None:
@@ -57,21 +59,20 @@ class HighWaterMark:
     def write(self, mark: Mark) -> None:
         """Replace the mark, durably. Raises OSError."""
         line = f"{mark.epoch} {mark.position} {mark.hash.hex()} {_check(mark)}\n"
-        beside = self._path.with_name(f".{FILE_NAME}.new")
         with self._writing:
-            handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE_MODE)
+            handle = os.open(self._beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE_MODE)
             try:
                 os.write(handle, line.encode())
                 os.fsync(handle)
             finally:
                 os.close(handle)
-            beside.replace(self._path)
-            sync_folder(self._path.parent)
+            os.replace(self._beside, self._path)  # noqa: PTH105 - once a second, for ever
+            sync_folder(self._folder)
 
     def forget(self) -> None:
         """The log is to be replaced by another one. Raises OSError."""
         self._path.unlink(missing_ok=True)
-        sync_folder(self._path.parent)
+        sync_folder(self._folder)
 
 
 def _check(mark: Mark) -> str:

@@ -23,6 +23,8 @@ from projections.projection import Answer, Query
 T = TypeVar("T")
 
 PAGE_ROWS = 1_000
+_WIDTHS: dict[str, int] = {}
+"""By the SQL of a question: how many columns its answer has. There are some dozens of them."""
 
 
 def open_reader(path: Path) -> sqlite3.Connection:
@@ -40,7 +42,9 @@ def open_reader(path: Path) -> sqlite3.Connection:
 
 def fetch(db: sqlite3.Connection, query: Query[T]) -> Answer[T]:
     """The rows and the cursor at which they stand: one statement, so one read transaction (G10)."""
-    columns = ", ".join(f"c{number}" for number in range(_width(db, query)))
+    if (width := _WIDTHS.get(query.sql)) is None:
+        width = _WIDTHS[query.sql] = _width(db, query)
+    columns = ", ".join(f"c{number}" for number in range(width))
     [(epoch, position, hash8, rows)] = db.execute(
         f"WITH answer ({columns}) AS ({query.sql})"
         f" SELECT epoch, position, hash8,"

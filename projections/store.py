@@ -223,14 +223,14 @@ class Store:
     def adopt(self, source: Store) -> None:
         """Take over the rows and checkpoints of another store, all at once."""
         with self._transaction():
-            for name in source.cursors:
-                self._start_over(name)
-                for table in tables(self._db, name):
+            for name, cursor in source.cursors.items():
+                for table in tables(self._db, name):  # of this release: seen to when it was opened
+                    self._db.execute(f"DELETE FROM {table}")
                     self._copy(source, table)
-                cursor = source.cursors[name]
                 self._db.execute(
-                    "UPDATE checkpoint SET position = ?, hash8 = ?, skipped = ? WHERE name = ?",
-                    (cursor.position, cursor.hash8, source.skipped, name),
+                    "UPDATE checkpoint SET position = ?, hash8 = ?, skipped = ?, vocabulary = ?"
+                    " WHERE name = ?",
+                    (cursor.position, cursor.hash8, source.skipped, VOCABULARY, name),
                 )
         self._load()
 
