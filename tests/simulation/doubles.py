@@ -21,11 +21,13 @@ import eventstore.reader
 import eventstore.writer
 import projections.lanes
 import projections.projector
+import projections.store
 import transport.audience
 import transport.hub
 import transport.outbox
 import transport.recorder
 from tests.simulation.disk import Disk, Driver, Thread
+from tests.simulation.furnished import FurnishedStore
 from tests.simulation.process import PROCESS
 
 _connect = sqlite3.connect
@@ -70,6 +72,8 @@ def standing_in(disk: Disk, rng: Random) -> Iterator[None]:
         (eventstore.reader, "_INBOXES_A_QUERY", rng.choice((1, 200))),
         (projections.lanes, "ThreadPoolExecutor", Thread),
         (projections.projector, "PAGE_EVENTS", rng.choice((3, 1_000))),
+        (projections.projector, "Store", FurnishedStore),
+        (projections.store, "Store", FurnishedStore),
         (transport.hub, "token_urlsafe", lambda size: entropy.randbytes(size).hex()),
         (transport.hub, "PAGE_EVENTS_MAX", page),
         (transport.audience, "PAGE_EVENTS_MAX", page),

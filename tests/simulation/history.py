@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -16,7 +14,7 @@ from eventstore.codec import EVENT_TYPES
 from eventstore.events import RecordedEvent
 
 
-@frozen
+@frozen(slots=False)
 class Row:
     """One event as stored."""
 
@@ -24,17 +22,23 @@ class Row:
     recorded_at: int
     stream: str
     type: str
-    data: Mapping[str, Any]
+    json: bytes
     hash: bytes
+
+    @cached_property
+    def data(self) -> Mapping[str, Any]:
+        """What the event says."""
+        found: Mapping[str, Any] = orjson.loads(self.json)
+        return found
 
     @property
     def recorded(self) -> RecordedEvent:
         """As the projections see it."""
-        version, data = EVENT_TYPES[self.type].version, orjson.dumps(self.data)
+        version = EVENT_TYPES[self.type].version
         envelope = (self.position, self.recorded_at, self.stream, None, self.type, version)
-        return RecordedEvent(*envelope, data, None, None, self.hash)
+        return RecordedEvent(*envelope, self.json, None, None, self.hash)
 
-    @property
+    @cached_property
     def inbox(self) -> str | None:
         """The inbox whose members see it, None for what nobody is sent."""
         visible = self.stream.startswith("inbox:") and not self.type.startswith("webhook.")
@@ -49,17 +53,15 @@ class History:
     keys: Mapping[bytes, int]
 
     @classmethod
-    def read(cls, file: Path, connect: Callable[..., sqlite3.Connection]) -> History:
-        """From a file that nobody has open."""
-        with closing(connect(file)) as db:
-            rows = db.execute(
-                "SELECT position, recorded_at, stream, type, data, hash FROM events ORDER BY 1"
-            )
-            events = [
-                Row(position, recorded_at, stream, type_, orjson.loads(data), hash_)
-                for position, recorded_at, stream, type_, data, hash_ in rows
-            ]
-            return cls(events, dict(db.execute("SELECT digest, position FROM keys")))
+    def read(cls, file: sqlite3.Connection, known: Sequence[Row] = ()) -> History:
+        """From the file as it is now; rows that were read before need not be read again."""
+        rows = file.execute(
+            "SELECT position, recorded_at, stream, type, data, hash FROM events"
+            " WHERE position > ? ORDER BY 1",
+            (len(known),),
+        )
+        events = [*known, *(Row(*row) for row in rows)]
+        return cls(events, dict(file.execute("SELECT digest, position FROM keys")))
 
     @cached_property
     def granted(self) -> Mapping[str, frozenset[str]]:

@@ -112,8 +112,9 @@ def _ledger_balances(world: World, log: History) -> Iterator[str]:
                 continue
             for sql, values in LEDGER.inserts([statement]):
                 db.execute(sql, values)
-            for account in db.execute("SELECT * FROM ledger_account WHERE residue <> 0"):
-                yield f"at {row.position} the ledger has a residue: {account}"
+            if db.execute("SELECT 1 FROM ledger_account WHERE residue <> 0").fetchone():
+                found = db.execute("SELECT * FROM ledger_account WHERE residue <> 0").fetchone()
+                yield f"at {row.position} the ledger has a residue: {found}"
                 return
         waiting = db.execute("SELECT user, device FROM ledger_account WHERE outstanding > 0")
         for name in sorted({"/".join(who) for who in waiting} & {app.name for app in world.apps}):

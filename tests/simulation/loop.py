@@ -29,6 +29,7 @@ class _Handle(asyncio.Handle):
     """What is to be called; without asyncio's memory of where it was asked for."""
 
     __slots__ = ("_when",)
+    _source_traceback = _repr = None
 
     def __init__(
         self, loop: VirtualLoop, when: float, callback: Callable[..., object], args: Any,
@@ -39,8 +40,6 @@ class _Handle(asyncio.Handle):
         self._callback = callback
         self._args = args
         self._cancelled = False
-        self._source_traceback = None
-        self._repr = None
         self._context = copy_context() if context is None else context
 
     def cancel(self) -> None:
@@ -95,21 +94,42 @@ class VirtualLoop(asyncio.BaseEventLoop):
         return self.call_at(self._now + delay, callback, *args, context=context)
 
     def _run_once(self) -> None:
-        """One turn: what is due becomes ready, and what is ready now is called."""
-        ready = self._ready
-        if not ready and not self._stopping:  # type: ignore[attr-defined]  # BaseEventLoop's
-            self._jump()
-        else:
-            self._turns += 1
-            if self._turns > TURNS_AT_ONE_MOMENT_MAX:
-                raise Stuck(f"{self._turns} turns at {self._now:.6f}")
-        self._take_due()
-        if self._rng is not None and len(ready) > 1:
-            self._permute(self._rng)
-        for _ in range(len(ready)):
-            handle = ready.popleft()
-            if not handle._cancelled:
-                handle._run()
+        """Turn after turn until it is to stop: what is due becomes ready, what is ready is called.
+
+        asyncio calls this for each turn; all turns in one call need look nothing up anew.
+        """
+        ready, timers, rng, take = self._ready, self._timers, self._rng, self._ready.popleft
+        while True:
+            if ready:
+                self._turns += 1
+                if self._turns > TURNS_AT_ONE_MOMENT_MAX:
+                    raise Stuck(f"{self._turns} turns at {self._now:.6f}")
+            elif not self._stopping:  # type: ignore[attr-defined]  # BaseEventLoop's
+                self._jump()
+            now = self._now
+            while timers and timers[0][0] <= now:
+                handle = heappop(timers)[2]
+                if not handle._cancelled:
+                    ready.append(handle)
+            count = len(ready)
+            if count > 1 and rng is not None:
+                self._permute(rng)
+            for _ in range(count):
+                handle = take()
+                if not handle._cancelled:
+                    try:
+                        handle._context.run(handle._callback, *handle._args)
+                    except (SystemExit, KeyboardInterrupt):
+                        raise
+                    except BaseException as error:
+                        self._failed(handle, error)
+            if self._stopping:  # type: ignore[attr-defined]
+                return
+
+    def _failed(self, handle: _Handle, error: BaseException) -> None:
+        """As asyncio has it: whoever set an exception handler hears of it, and it goes on."""
+        message = f"Exception in callback {handle._callback}"
+        self.call_exception_handler({"message": message, "exception": error, "handle": handle})
 
     def _jump(self) -> None:
         """On to the next timer."""
@@ -121,13 +141,6 @@ class VirtualLoop(asyncio.BaseEventLoop):
         if timers[0][0] > self._now:
             self._now = timers[0][0]
             self._turns = 0
-
-    def _take_due(self) -> None:
-        timers, now = self._timers, self._now
-        while timers and timers[0][0] <= now:
-            handle = heappop(timers)[2]
-            if not handle._cancelled:
-                self._ready.append(handle)
 
     def _permute(self, rng: Random) -> None:
         """Change the order of the tasks that are ready; plain callbacks stay first in, first out.

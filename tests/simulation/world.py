@@ -20,7 +20,14 @@ from typing import Any, TypeVar, cast
 from api.parked import NoSuchDevice, request_replay
 from eventstore.codec import decode_recorded
 from eventstore.draft import Draft, Receipt
-from eventstore.events import InboxCreated, MemberAdded, MemberRemoved, RecordedEvent, TokenIssued
+from eventstore.events import (
+    Event,
+    InboxCreated,
+    MemberAdded,
+    MemberRemoved,
+    RecordedEvent,
+    TokenIssued,
+)
 from eventstore.log import LogHalted, LogUnavailable
 from projections import PROJECTIONS
 from projections.access import ACCESS, Access
@@ -29,6 +36,7 @@ from projections.deliveries import DELIVERIES
 from projections.projector import ProjectionsBehind
 from tests.simulation.apps import App, Keeps
 from tests.simulation.disk import Disk, Weather
+from tests.simulation.history import Row
 from tests.simulation.links import ClientEnd, Link
 from tests.simulation.loop import VirtualLoop
 from tests.simulation.plan import USERS, Plan
@@ -43,6 +51,7 @@ CLOCK_START_US = 1_700_000_000_000_000
 REQUEST_TIMEOUT_S = 5.0
 RESTARTS_WITHIN_S = 4.0
 HIGH_WATER_BYTES = 2_000
+_ABOUT_MEMBERS = frozenset({MemberAdded.type, MemberRemoved.type})
 _connect = sqlite3.connect
 T = TypeVar("T")
 
@@ -64,6 +73,8 @@ class World:
         self.acked: dict[bytes, Receipt] = {}
         self.asking: dict[int, float] = {}
         self.committed_at: dict[int, float] = {}
+        self.seen: Sequence[Row] = ()
+        """The log as far as it was looked at."""
         self.rights = Rights(loop.time)
         self.watch = Watch(self.rights, self._patience_s, self.fail, self.trace)
         self.links: list[Link] = []
@@ -294,13 +305,16 @@ class World:
     def _committed(self, events: Sequence[RecordedEvent]) -> None:
         for event in events:
             self.committed_at[event.position] = self.loop.time()
-            inside = decode_recorded(event)
-            if isinstance(inside, MemberAdded):
-                self.rights.are(inside.user, frozenset(inside.inboxes))
-            elif isinstance(inside, MemberRemoved):
-                self.rights.are(inside.user, frozenset())
+            if event.type in _ABOUT_MEMBERS:
+                self._told_of_member(decode_recorded(event))
         kinds = ", ".join(f"{event.position} {event.type}" for event in events)
         self.trace("log", f"commits {kinds}")
+
+    def _told_of_member(self, inside: Event | None) -> None:
+        if isinstance(inside, MemberAdded):
+            self.rights.are(inside.user, frozenset(inside.inboxes))
+        elif isinstance(inside, MemberRemoved):
+            self.rights.are(inside.user, frozenset())
 
     def _granted(self, access: Access, head: int) -> None:
         granted = {user: member.inboxes for user, member in access.members.items()}

@@ -30,7 +30,7 @@ export function App({ store }: { readonly store: InboxStore }) {
   return (
     <WordsProvider value={words}>
       {state.phase === "signed_out" ? (
-        <SignIn store={store} state={state} />
+        <SignIn store={store} connection={state.connection} />
       ) : (
         <Inbox store={store} state={state} language={language} onLanguage={choose} />
       )}

@@ -51,16 +51,10 @@ export function standing(words: Words, connection: ConnectionState, now: number)
       };
     }
     case "offline":
-      return {
-        ...told("bad", <CrossMark />, words.offline, words.offlineHelp),
-        short: words.offlineShort,
-      };
+      return told("bad", <CrossMark />, words.offline, words.offlineHelp);
     case "stopped": {
       const reason = connection.stopReason ?? "idle";
-      return {
-        ...told("bad", <StopMark />, words.stoppedTitle[reason], words.stoppedHelp[reason]),
-        short: words.stoppedShort,
-      };
+      return told("bad", <StopMark />, words.stoppedTitle[reason], words.stoppedHelp[reason]);
     }
   }
 }
@@ -126,7 +120,13 @@ function ConnectionPopover({
       </h2>
       {help === null ? null : <p>{help}</p>}
       <ConnectionAction store={store} connection={connection} />
-      <RoundTrips connection={connection} now={now} />
+      <dl className="facts">
+        <Fact name={words.roundTrip}>
+          {connection.rttMs === null ? "–" : words.ms(connection.rttMs)}
+          {connection.missed > 0 ? ` · ${words.missedBeats(connection.missed)}` : null}
+        </Fact>
+      </dl>
+      <Sparkline history={connection.rttHistory} now={now} />
       <dl className="facts">
         {connection.completeTo === null ? null : (
           <Fact name={words.complete}>{clockWithSeconds(words.locale, connection.completeTo)}</Fact>
@@ -143,29 +143,6 @@ function ConnectionPopover({
       </dl>
       {leader ? null : <p className="meta">{words.otherTab}</p>}
     </section>
-  );
-}
-
-/** How fast the link is; nothing while there is none. */
-function RoundTrips({
-  connection,
-  now,
-}: {
-  readonly connection: ConnectionState;
-  readonly now: number;
-}) {
-  const words = useWords();
-  if (connection.session === null) return null;
-  return (
-    <>
-      <dl className="facts">
-        <Fact name={words.roundTrip}>
-          {connection.rttMs === null ? "–" : words.ms(connection.rttMs)}
-          {connection.missed > 0 ? ` · ${words.missedBeats(connection.missed)}` : null}
-        </Fact>
-      </dl>
-      <Sparkline history={connection.rttHistory} now={now} />
-    </>
   );
 }
 
