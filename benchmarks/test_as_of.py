@@ -28,12 +28,13 @@ from projections.deliveries import DELIVERIES, list_deliveries
 from projections.messages import MESSAGES, list_messages
 from projections.projection import Query
 from projections.projector import PAGE_EVENTS, Projector
+from projections.search import SEARCH, search_conversations
 from tests.projections.busy_years import INBOXES, House
 from tests.projections.history import EPOCH, START_US
 
 EVENTS = 1_000_000
 CONVERSATIONS_COUNT = 2_500
-ASKED = (CONVERSATIONS, MESSAGES, DELIVERIES, CONNECTIONS)
+ASKED = (CONVERSATIONS, MESSAGES, SEARCH, DELIVERIES, CONNECTIONS)
 SEEN = frozenset(INBOXES)
 PAST_TABLES = (
     *("conversations_version", "conversations_gone", "deliveries_version"),
@@ -114,11 +115,16 @@ def _tell_what_it_costs(path: Path) -> None:
         lambda random: list_conversations(SEEN, before=random.randrange(1, EVENTS)),
         lambda random: get_conversation(SEEN, f"5511{900_000_000 + random.randrange(2_500)}"),
         lambda random: list_messages(SEEN, f"5511{900_000_000 + random.randrange(2_500)}"),
+        lambda _: search_conversations(SEEN, "fiscal ontem"),
+        lambda _: search_conversations(SEEN, "nobody said so"),
         lambda _: list_deliveries(),
         lambda _: list_connections(),
         lambda random: presence(START_US + 1_000_000 * random.randrange(1, EVENTS)),
     ],
-    ids=["list", "list-page", "conversation", "messages", "queue", "connections", "presence"],
+    ids=[
+        *("list", "list-page", "conversation", "messages", "search", "search-in-vain"),
+        *("queue", "connections", "presence"),
+    ],
 )
 def test_ask_the_past(
     benchmark: Any,

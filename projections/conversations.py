@@ -380,10 +380,14 @@ def _places(table: str, more: str) -> str:
     CROSS JOIN {table} AS place ON place.inbox = wanted.value AND place.id <= :as_of {more}"""
 
 
-def _past(chosen: str, more: str) -> str:
-    """As of a position: each place has its version of then, and of those come the wanted ones."""
+def past_rows(chosen: str, more: str, *columns: str, before: str = "") -> str:
+    """SQL for what is shown as of ``:as_of``: each place has its version of then.
+
+    ``chosen`` limits the places of the inboxes ``wanted``, ``more`` their versions, by what they
+    count; ``columns`` are as in :func:`shown_rows`. Table expressions may come ``before``.
+    """
     return f"""
-WITH {SHOWN_PAST}, place AS (
+WITH {SHOWN_PAST}, {before} place AS (
     {_places("conversations", chosen)}
     UNION ALL {_places("conversations_gone", f"AND place.until > :as_of {chosen}")}
 ), c AS MATERIALIZED (
@@ -395,13 +399,13 @@ WITH {SHOWN_PAST}, place AS (
             SELECT touched FROM conversations_version
             WHERE id = place.id AND touched <= :as_of ORDER BY touched DESC LIMIT 1)
     WHERE messages > 0 {more}
-) {shown_rows(past=True)}
+) {shown_rows(*columns, past=True)}
 """
 
 
-_LIST_PAST = f"""{_past("", "AND last_position < :beyond ORDER BY last_position DESC LIMIT :limit")}
-ORDER BY c.last_position DESC"""
-_GET_PAST = _past(
+_NEWEST_PAST = "AND last_position < :beyond ORDER BY last_position DESC LIMIT :limit"
+_LIST_PAST = f"{past_rows('', _NEWEST_PAST)} ORDER BY c.last_position DESC"
+_GET_PAST = past_rows(
     f"""AND place.conversation = {root_at("conversations", "wanted.value", ":conversation")}""",
     "ORDER BY place.inbox LIMIT 1",
 )

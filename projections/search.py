@@ -30,10 +30,16 @@ from eventstore.events import (
     Reaction,
     RecordedEvent,
 )
-from projections.aliases import root_of
+from projections.aliases import root_at, root_of
 from projections.content import kind_and_text
-from projections.conversations import CONVERSATIONS, Conversation, conversation_row, shown_rows
-from projections.messages import MESSAGES
+from projections.conversations import (
+    CONVERSATIONS,
+    Conversation,
+    conversation_row,
+    past_rows,
+    shown_rows,
+)
+from projections.messages import MESSAGES, UNTIL
 from projections.projection import (
     POSITION_MAX,
     Projection,
@@ -133,30 +139,43 @@ def _row(*columns: Any) -> Found:
     return Found(conversation_row(*columns[:-2]), Match(*columns[-2:]))
 
 
-# The first word, tried alone, dismisses nearly every row before a list has to be opened.
+def _best(root: str, until: str = "") -> str:
+    """SQL, a table expression: of each conversation in which it is found the newest message.
+
+    ``root`` names the conversation of a row, ``until`` limits what is looked at. The first word,
+    tried alone, dismisses nearly every row before a list has to be opened.
+    """
+    return f"""best AS MATERIALIZED (
+    SELECT inbox, conversation, max(position) AS matched FROM (
+        SELECT position, inbox, {root} AS conversation
+        FROM (SELECT * FROM search WHERE inbox IN (SELECT value FROM json_each(:inboxes)) {until}
+            ORDER BY position DESC LIMIT {SCANNED_MAX}) AS newest
+        WHERE instr(text, :first) > 0
+            AND NOT EXISTS (SELECT 1 FROM json_each(:words) WHERE instr(newest.text, value) = 0)
+            AND NOT EXISTS (SELECT 1 FROM messages_revocation AS revocation
+                WHERE revocation.inbox = newest.inbox
+                    AND revocation.message_id = newest.message_id {until})
+        LIMIT {HITS_MAX})
+    GROUP BY inbox, conversation
+)"""
+
+
+_MATCHED = "(SELECT matched FROM best WHERE inbox = c.inbox AND conversation = c.conversation)"
+_MATCH = f"{_MATCHED}, (SELECT preview FROM messages_shown AS found WHERE position = {_MATCHED})"
+
 _SEARCH = f"""
-WITH hit AS MATERIALIZED (
-    SELECT position, inbox, {root_of("conversations", "inbox", "conversation")} AS conversation
-    FROM (SELECT * FROM search WHERE inbox IN (SELECT value FROM json_each(:inboxes))
-        ORDER BY position DESC LIMIT {SCANNED_MAX}) AS newest
-    WHERE instr(text, :first) > 0
-        AND NOT EXISTS (SELECT 1 FROM json_each(:words) WHERE instr(newest.text, value) = 0)
-        AND NOT EXISTS (SELECT 1 FROM messages_revocation AS revocation
-            WHERE revocation.inbox = newest.inbox AND revocation.message_id = newest.message_id)
-    LIMIT {HITS_MAX}
-), c AS MATERIALIZED (
-    SELECT conversations.*, best.position AS matched FROM (
-        SELECT inbox, conversation, max(position) AS position FROM hit
-        GROUP BY inbox, conversation) AS best
-    JOIN conversations ON conversations.inbox = best.inbox
-        AND conversations.conversation = best.conversation
+WITH {_best(root_of("conversations", "inbox", "conversation"))}, c AS MATERIALIZED (
+    SELECT conversations.* FROM best CROSS JOIN conversations USING (inbox, conversation)
     WHERE messages > 0 AND last_position < :beyond ORDER BY last_position DESC LIMIT :limit
-) {
-    shown_rows(
-        "c.matched, (SELECT preview FROM messages_shown AS found WHERE found.position = c.matched)"
-    )
-} ORDER BY c.last_position DESC
+) {shown_rows(_MATCH)} ORDER BY c.last_position DESC
 """
+_SEARCH_PAST = past_rows(
+    "AND place.conversation IN (SELECT conversation FROM best WHERE best.inbox = wanted.value)",
+    "AND last_position < :beyond ORDER BY last_position DESC LIMIT :limit",
+    _MATCH,
+    before=f"{_best(root_at('conversations', 'inbox', 'conversation'), UNTIL)},",
+)
+_SEARCH_PAST = f"{_SEARCH_PAST} ORDER BY c.last_position DESC"
 
 
 def search_conversations(
@@ -181,4 +200,5 @@ def search_conversations(
         "beyond": POSITION_MAX if before is None else before,
         "limit": limit,
     }
-    return Query(_SEARCH, parameters, _row, (SEARCH.name, CONVERSATIONS.name, MESSAGES.name))
+    reads = (SEARCH.name, CONVERSATIONS.name, MESSAGES.name)
+    return Query(_SEARCH, parameters, _row, reads, _SEARCH_PAST)

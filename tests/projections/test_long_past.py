@@ -19,12 +19,13 @@ from projections.deliveries import DELIVERIES, list_deliveries, list_parked
 from projections.messages import MESSAGES, list_messages
 from projections.projection import to_json
 from projections.projector import Projector
+from projections.search import SEARCH, search_conversations
 from tests.projections.busy_years import INBOXES, House
 
 EVENTS, GROUP = 100_000, 1_000
 WRITTEN, WRITTEN_AT_ONCE = 2_000, 40
 POSITIONS = 200
-ASKED = (CONVERSATIONS, MESSAGES, DELIVERIES, CONNECTIONS)
+ASKED = (CONVERSATIONS, MESSAGES, SEARCH, DELIVERIES, CONNECTIONS)
 SEEN = frozenset(INBOXES)
 
 
@@ -42,7 +43,7 @@ async def reading(log: EventLog, path: Path) -> AsyncIterator[Projector]:
 
 
 async def told(log: EventLog, it: Projector, positions: list[int]) -> dict[int, str]:
-    """By position, a digest of the list, the newest conversation, the queues and who is there."""
+    """By position, a digest of list, newest conversation, search, queues and presence."""
     answers = {}
     for position in positions:
         at_us = await log.recorded_at(position)
@@ -53,6 +54,7 @@ async def told(log: EventLog, it: Projector, positions: list[int]) -> dict[int, 
             await it.fetch_as_of(position, query)
             for query in (
                 list_messages(SEEN, newest, limit=10),
+                search_conversations(SEEN, "fiscal ontem", limit=10),
                 list_deliveries(limit=10),
                 list_parked(limit=10),
                 list_connections(limit=10),

@@ -16,6 +16,7 @@ from projections.conversations import get_conversation, list_conversations
 from projections.deliveries import DELIVERIES, list_deliveries, list_parked
 from projections.messages import MESSAGES, list_messages
 from projections.projection import Query
+from projections.search import SEARCH, search_conversations
 from projections.store import Store
 from tests.projections.history import Fact, Log, ask, fold_into, new_store
 from tests.projections.hostile import (
@@ -26,7 +27,7 @@ from tests.projections.hostile import (
 )
 from tests.projections.test_hostile_log import ERASABLE, logs
 
-ASKED = (CONVERSATIONS_ROWS, MESSAGES, DELIVERIES, CONNECTIONS)
+ASKED = (CONVERSATIONS_ROWS, MESSAGES, SEARCH, DELIVERIES, CONNECTIONS)
 BOTH, A = frozenset(INBOXES), frozenset({"a"})
 
 
@@ -39,6 +40,9 @@ def questions(time_us: int) -> list[Query[Any]]:
         *(get_conversation(BOTH, conversation) for conversation in CONVERSATIONS),
         *(list_messages(BOTH, conversation) for conversation in CONVERSATIONS),
         list_messages(A, "c1", before=9, limit=2),
+        search_conversations(BOTH, "0"),
+        search_conversations(BOTH, "a 0", before=12),
+        search_conversations(BOTH, "a", inbox="a", limit=1),
         list_deliveries(),
         list_deliveries("ann", limit=1),
         list_parked(),
