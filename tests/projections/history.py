@@ -135,9 +135,27 @@ def fold_into(store: Store, events: Sequence[RecordedEvent], sizes: Iterable[int
     return store
 
 
+_EMPTY: dict[tuple[str, ...], bytes] = {}
+"""By the projections' names, the file of a store that has nothing yet."""
+
+
+class _Copied(Store):
+    """A store that begins with the tables of the first: to make them takes longer than most tests.
+
+    If they are of another version or log, it makes its own, as any store that opens a file.
+    """
+
+    def _prepare(self) -> None:
+        names = tuple(self._projections)
+        if names in _EMPTY:
+            self._db.deserialize(_EMPTY[names])
+        super()._prepare()
+        _EMPTY.setdefault(names, self._db.serialize())
+
+
 def new_store(projections: Sequence[Projection] = PROJECTIONS) -> Store:
     """An empty store in memory."""
-    return Store(MEMORY, projections, EPOCH)
+    return _Copied(MEMORY, projections, EPOCH)
 
 
 def folded(events: Sequence[RecordedEvent], sizes: Iterable[int] = ()) -> Store:
