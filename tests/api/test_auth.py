@@ -31,6 +31,13 @@ def client(place: Place) -> Iterator[TestClient]:
         yield client
 
 
+@pytest.fixture(scope="module")
+def stranger(shared_place: Place) -> Iterator[TestClient]:
+    """Such a server for all who ask in vain: whoever is refused leaves nothing behind."""
+    with serving(shared_place.folder, jwt_secret=JWT_SECRET) as client:
+        yield client
+
+
 def conversation(client: TestClient, place: Place, user: str = "ana") -> str:
     """The id of the one conversation that this member sees."""
     page = client.get("/v1/sync", headers=place.headers(user)).json()
@@ -146,11 +153,11 @@ def test_the_table_has_every_route_that_asks_for_a_token() -> None:
     ("method", "path"), [*((method, path) for method, path, _ in MATRIX), ("GET", "/v1/events")]
 )
 def test_without_a_valid_token_every_route_is_401(
-    client: TestClient, method: str, path: str, authorization: str | bytes | None
+    stranger: TestClient, method: str, path: str, authorization: str | bytes | None
 ) -> None:
     """With the scheme to try, before anything is looked up or read."""
     headers = {} if authorization is None else {"Authorization": authorization}
-    answer = client.request(
+    answer = stranger.request(
         method, path.format(id="c_1", inbox="orders", device="desk", position=1), headers=headers
     )
     assert answer.status_code == 401
@@ -158,9 +165,9 @@ def test_without_a_valid_token_every_route_is_401(
     assert answer.json()["type"] == "urn:malote:problem:unauthorized"
 
 
-def test_a_token_in_the_query_is_no_token(client: TestClient, place: Place) -> None:
+def test_a_token_in_the_query_is_no_token(stranger: TestClient, place: Place) -> None:
     """It would end up in somebody's access log."""
-    assert client.get(f"/v1/sync?token={place.tokens['ana']}").status_code == 401
+    assert stranger.get(f"/v1/sync?token={place.tokens['ana']}").status_code == 401
 
 
 def test_a_revoked_token_is_refused_at_once(client: TestClient, place: Place) -> None:
@@ -235,7 +242,7 @@ def test_a_backends_jwt_is_taken(client: TestClient) -> None:
      {"role": "root"}, {"role": ["admin"]}, {"inboxes": "support"}, {"inboxes": [1]},
      {"inboxes": {"support": 1}}, {"nbf": int(time.time()) + 3600}],
 )  # fmt: skip
-def test_a_jwt_with_other_claims_is_refused(client: TestClient, changes: dict[str, Any]) -> None:
+def test_a_jwt_with_other_claims_is_refused(stranger: TestClient, changes: dict[str, Any]) -> None:
     """Each claim is required, and of one shape."""
     token = jwt.encode({k: v for k, v in claims(**changes).items() if k != "exp"}, JWT_SECRET)
     if changes.get("exp", 0) is not None:
@@ -243,7 +250,7 @@ def test_a_jwt_with_other_claims_is_refused(client: TestClient, changes: dict[st
             token = jwt.encode(claims(**changes), JWT_SECRET)
         except (TypeError, ValueError, OverflowError):
             pytest.skip("this library does not even encode it")
-    assert with_jwt(client, token).status_code == 401
+    assert with_jwt(stranger, token).status_code == 401
 
 
 def test_a_jwt_of_another_key_or_algorithm_is_refused(client: TestClient) -> None:

@@ -6,6 +6,7 @@ import json
 import re
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, get_args
 
 import jsonschema_rs
@@ -31,13 +32,27 @@ READ_OTHERWISE = {("GET", "/v1/events"), ("GET", "/readyz")}
 IDS = {"device": "desk", "id": "c_none", "inbox": "nowhere", "position": "1000000"}
 
 
-@pytest.fixture
-def client(place: Place) -> Iterator[TestClient]:
+@contextmanager
+def with_messages(place: Place) -> Iterator[TestClient]:
     """A server on it with a message in each inbox."""
     with serving(place.folder) as client:
         post(client, "support", chat("s-1"))
         post(client, "orders", order("o-1"))
         client.get("/v1/sync", headers=place.headers("adm"))
+        yield client
+
+
+@pytest.fixture
+def client(place: Place) -> Iterator[TestClient]:
+    """Such a server."""
+    with with_messages(place) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def asked(shared_place: Place) -> Iterator[TestClient]:
+    """Such a server for all who only look."""
+    with with_messages(shared_place) as client:
         yield client
 
 
@@ -78,7 +93,7 @@ def test_every_route_is_described_and_nothing_else() -> None:
 
 @pytest.mark.parametrize(("method", "path"), sorted(set(OPERATIONS) - READ_OTHERWISE))
 def test_each_operation_has_exactly_the_parameters_that_its_handler_reads(
-    client: TestClient, place: Place, monkeypatch: pytest.MonkeyPatch, method: str, path: str
+    asked: TestClient, place: Place, monkeypatch: pytest.MonkeyPatch, method: str, path: str
 ) -> None:
     """Seen from inside: what the handler asks the query for."""
     read: set[str] = set()
@@ -89,7 +104,7 @@ def test_each_operation_has_exactly_the_parameters_that_its_handler_reads(
         return original(request, **readers)
 
     monkeypatch.setattr(query, "parameters", spy)
-    client.request(method, path.format(**IDS | {"inbox": "orders"}), headers=place.headers("adm"))
+    asked.request(method, path.format(**IDS | {"inbox": "orders"}), headers=place.headers("adm"))
     assert read == set(OPERATIONS[method, path].parameters)
 
 
@@ -111,19 +126,19 @@ def test_each_operation_says_who_may_ask() -> None:
     "path", sorted({path for method, path in OPERATIONS if method == "GET"} - STREAMS)
 )
 def test_what_each_role_is_answered_is_as_it_is_described(
-    client: TestClient, place: Place, path: str
+    asked: TestClient, place: Place, path: str
 ) -> None:
     """With ids that exist, ids that do not, a bad query, and without a token."""
-    document = described(client)
-    page = client.get("/v1/sync", headers=place.headers("ana")).json()
+    document = described(asked)
+    page = asked.get("/v1/sync", headers=place.headers("ana")).json()
     real = {"id": page["conversations"][0]["id"], "inbox": "support"}
     real["position"] = page["events"][0]["position"]
     for user in place.tokens:
         for ids in (real, IDS):
-            answer = client.get(path.format(**ids), headers=place.headers(user))
+            answer = asked.get(path.format(**ids), headers=place.headers(user))
             demand_true(document, "GET", path, answer)
-    demand_true(document, "GET", path, client.get(path.format(**IDS)))
-    bad = client.get(f"{path.format(**IDS)}?nonsense=1", headers=place.headers("adm"))
+    demand_true(document, "GET", path, asked.get(path.format(**IDS)))
+    bad = asked.get(f"{path.format(**IDS)}?nonsense=1", headers=place.headers("adm"))
     demand_true(document, "GET", path, bad)
 
 
