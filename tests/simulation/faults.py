@@ -6,20 +6,12 @@ import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
-import orjson
-
 from api.expiry import expire_unseen
-from eventstore.draft import Draft, idempotency_key
-from eventstore.events import (
-    Contact,
-    MemberAdded,
-    MemberRemoved,
-    MessageReceived,
-    Text,
-    WebhookReceived,
-)
+from eventstore.draft import Draft
+from eventstore.events import MemberAdded, MemberRemoved
 from eventstore.log import LogUnavailable
 from projections.projector import ProjectionsBehind
+from tests.simulation.asking import ask, ask_again, post
 from tests.simulation.disk import Weather
 from tests.simulation.impostors import ghost, rogue
 from tests.simulation.links import Link
@@ -34,7 +26,6 @@ from transport.patience import ATTEMPTS_MAX
 Fault = Callable[[World], Coroutine[Any, Any, None]]
 DAY_S = 86_400.0
 APPS_MAX = 5
-CALM_WEBHOOK_EVERY_S = 4.0
 REWIND_TRIES = 40
 AWAY_S = 1.0
 """After which a device is closed; seven days, outside."""
@@ -44,7 +35,7 @@ AWAY_S = 1.0
 
 
 def _some_link(world: World) -> Link | None:
-    links = [link for link in world.open_links() if not link.faulty]
+    links = [link for link in world.network.open_links() if not link.faulty]
     return world.rng.choice(links) if links else None
 
 
@@ -87,12 +78,12 @@ async def _swallow(world: World) -> None:
 async def _partition(world: World) -> None:
     app = world.rng.choice(world.apps)
     world.trace(app.name, "is cut off")
-    world.partitioned.add(app.name)
-    for link in world.open_links():
+    world.network.partitioned.add(app.name)
+    for link in world.network.open_links():
         if link.who == app.name:
             link.go_half_open(up=True, down=True)
     await asyncio.sleep(world.rng.random() * 30)
-    world.partitioned.discard(app.name)
+    world.network.partitioned.discard(app.name)
 
 
 # --- the clients -------------------------------------------------------------------------------
@@ -214,7 +205,7 @@ async def _clock_jumps(world: World) -> None:
 
 
 async def _replay(world: World) -> None:
-    await world.ask_again(world.rng.choice(world.apps))
+    await ask_again(world, world.rng.choice(world.apps))
 
 
 async def _expire(world: World) -> None:
@@ -231,7 +222,7 @@ async def _expire(world: World) -> None:
         world.trace("admin", f"closes {closed} devices that are away")
 
     try:
-        await world.ask(close)
+        await ask(world, close)
     except (Away, LogUnavailable, ProjectionsBehind, Refused) as error:
         world.trace("admin", f"cannot look at devices: {type(error).__name__}")
     await asyncio.sleep(world.rng.random() * 2)
@@ -249,7 +240,7 @@ async def _membership(world: World) -> None:
     event = MemberAdded(user, "member", inboxes) if rng.random() < 0.8 else MemberRemoved(user)
     world.trace("admin", f"{event}")
     try:
-        await world.post([Draft("system", event)])
+        await post(world, [Draft("system", event)])
     except Away:
         world.trace("admin", "got no answer")
 
@@ -271,41 +262,3 @@ async def go_wrong(world: World) -> None:
     while True:
         await asyncio.sleep(world.rng.expovariate(1 / world.plan.fault_every_s))
         world.spawn(FAULTS[world.rng.choice(world.plan.faults)](world), fault=True)
-
-
-# --- what the contacts write -------------------------------------------------------------------
-
-
-async def write_messages(world: World) -> None:
-    """Contacts write, in bursts; the provider repeats what got no answer, and at times more."""
-    number = 0
-    while True:
-        every_s = CALM_WEBHOOK_EVERY_S if world.calm else world.plan.webhook_every_s
-        await asyncio.sleep(world.rng.expovariate(1 / every_s))
-        burst = world.rng.choice(world.plan.bursts)
-        inbox = world.rng.choice(world.plan.inboxes)
-        numbers = range(number, number + burst)
-        number += burst
-        world.spawn(_deliver(world, webhook(inbox, numbers)))
-
-
-def webhook(inbox: str, numbers: range) -> list[Draft]:
-    """One webhook with so many messages."""
-    stream, contact = f"inbox:{inbox}", Contact("5511")
-    body = orjson.dumps(list(numbers))
-    key = idempotency_key(inbox, "webhook.received", body.decode())
-    drafts = [Draft(stream, WebhookReceived("whatsapp", body), key=key)]
-    for number in numbers:
-        message = MessageReceived(f"m{number}", contact, Text("hello"))
-        key = idempotency_key(inbox, "message", message.message_id)
-        drafts.append(Draft(stream, message, "c_1", key, cause=0))
-    return drafts
-
-
-async def _deliver(world: World, drafts: list[Draft]) -> None:
-    await world.insist(drafts)
-    if world.rng.random() < 0.2:
-        await asyncio.sleep(world.rng.random() * 5)
-        for receipt in await world.insist(drafts):
-            if not receipt.duplicate:
-                world.fail(f"a repeat was recorded as new, at {receipt.position}")

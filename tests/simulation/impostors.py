@@ -16,7 +16,7 @@ from transport.client_socket import LinkEnded
 async def _raw(world: World, who: str) -> tuple[Process, ClientEnd] | None:
     process = world.new_process(who)
     try:
-        return process, await world.connect(who, process)
+        return process, await world.network.connect(who, process)
     except LinkEnded:
         return None
 

@@ -9,78 +9,19 @@ ours, or the plain ASGI way, as a real server would be called.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections import deque
-from collections.abc import Callable, Iterator
 from functools import partial
 from random import Random
 from typing import Any
 
+from tests.simulation.pipes import CLOSE, TEXT, Pipe, frames, masked
 from tests.simulation.process import Process
 from transport.arrivals import Arrivals
 from transport.client_socket import LinkEnded
 from transport.direct import DIRECT, DirectChannel
 from transport.frames import FRAME_BYTES_MAX, CloseCode
 from transport.link_end import LinkEnd
-from transport.wire import FrameSplitter, text_frame
-
-TEXT, CLOSE = 1, 8
-_EXTENDED = {126: 2, 127: 8}
-
-Deliver = Callable[[Any], None]
-
-
-class Pipe:
-    """One direction. ``held``: arrived, but not taken; ``vanishing``: sent, and never arrives."""
-
-    def __init__(self, link: Link, to: Process, deliver: Deliver) -> None:
-        self._link = link
-        self._to = to
-        self._deliver = deliver
-        self._items: deque[tuple[Any, int]] = deque()
-        self._last_at = 0.0
-        self._due = 0
-        self.bytes = 0
-        self.held = False
-        self.vanishing = False
-        self.swallowing = False
-        self.broken = False
-
-    def put(self, item: Any, size: int = 0) -> None:
-        """Send; it arrives after all that was sent before."""
-        if self.broken:
-            return
-        self.bytes += size
-        if self.vanishing:
-            return
-        loop = self._link.loop
-        self._last_at = at = max(self._last_at, loop.time() + self._link.delay_s())
-        self._items.append((item, size))
-        loop.call_at(at, self._arrive, context=self._to.context)
-
-    def _arrive(self) -> None:
-        if self.held:
-            self._due += 1
-        elif self._items and not self.broken:
-            item, size = self._items.popleft()
-            self.bytes -= size
-            if self.swallowing and b'"events"' in item[1]:
-                self.swallowing = False
-            elif self._to.alive:
-                self._deliver(item)
-            self._link.server.make_room()
-
-    def release(self) -> None:
-        """Take what was held back."""
-        self.held = False
-        due, self._due = self._due, 0
-        for _ in range(due):
-            self._arrive()
-
-    def break_(self) -> None:
-        """What is under way is lost, and nothing more comes."""
-        self.broken = True
-        self._items.clear()
+from transport.wire import FrameSplitter
 
 
 class Link:
@@ -102,8 +43,9 @@ class Link:
         self._latency_s = rng.choice((0.001, 0.02, 0.2))
         self.client = ClientEnd(self, client)
         self.server = ServerEnd(self, server)
-        self.up = Pipe(self, server, self.server.got)
-        self.down = Pipe(self, client, self.client.got)
+        taken = self.server.make_room
+        self.up = Pipe(loop, self.delay_s, server, self.server.got, taken)
+        self.down = Pipe(loop, self.delay_s, client, self.client.got, taken)
         self.faulty = False
         self.lossy = False
         self.stalled = False
@@ -394,31 +336,3 @@ class ServerEnd(asyncio.Transport):
             self._channel.connection_lost(None)
         else:
             self._tell({"type": "websocket.disconnect", "code": 1006})
-
-
-def frames(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """The unmasked frames in these bytes."""
-    start = 0
-    while start < len(data):
-        opcode, size = data[start] & 0x0F, data[start + 1] & 0x7F
-        start += 2
-        if width := _EXTENDED.get(size, 0):
-            size = int.from_bytes(data[start : start + width], "big")
-            start += width
-        yield opcode, data[start : start + size]
-        start += size
-
-
-def masked(opcode: int, payload: bytes) -> bytes:
-    """A client's frame."""
-    unmasked = bytearray(text_frame(payload))
-    header = len(unmasked) - len(payload)
-    unmasked[0] = 0x80 | opcode
-    unmasked[1] |= 0x80
-    unmasked[header:header] = bytes(4)
-    return bytes(unmasked)
-
-
-def kind_of(payload: bytes) -> str:
-    """A frame's type, for the trace."""
-    return str(json.loads(payload)["type"])

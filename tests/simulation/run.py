@@ -14,8 +14,10 @@ from random import Random
 from attrs import frozen
 
 from tests.simulation import doubles, invariants
+from tests.simulation.asking import ask_again, found
+from tests.simulation.contacts import write_messages
 from tests.simulation.disk import folder_in_memory
-from tests.simulation.faults import go_wrong, write_messages
+from tests.simulation.faults import go_wrong
 from tests.simulation.history import History
 from tests.simulation.impostors import mute
 from tests.simulation.loop import Stuck, VirtualLoop
@@ -86,7 +88,7 @@ async def _live(world: World, seed: int) -> None:
     world.trace("world", f"{world.plan}")
     await world.start_server()
     world.spawn(world.keep_server_up())
-    await world.found()
+    await found(world)
     world.spawn(go_wrong(world), fault=True)
     writing = world.spawn(write_messages(world))
     for app in world.apps:
@@ -108,7 +110,7 @@ async def _calm(world: World) -> None:
     since = world.loop.time()
     for app in world.apps:
         if app.aside:
-            world.spawn(world.ask_again(app))
+            world.spawn(ask_again(world, app))
     if world.plan.thorough:
         await mute(world)
     with closing(_open_log(world.server)) as file:

@@ -10,23 +10,20 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sqlite3
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from contextvars import copy_context
 from itertools import count
 from pathlib import Path
 from random import Random
-from typing import Any, TypeVar, cast
+from typing import Any
 
-from api.parked import NoSuchDevice, request_replay
 from eventstore.codec import decode_recorded
-from eventstore.draft import Draft, Receipt
+from eventstore.draft import Receipt
 from eventstore.events import (
     Event,
-    InboxCreated,
     MemberAdded,
     MemberRemoved,
     RecordedEvent,
-    TokenIssued,
 )
 from eventstore.log import LogHalted, LogUnavailable
 from projections import PROJECTIONS
@@ -37,23 +34,19 @@ from projections.projector import ProjectionsBehind
 from tests.simulation.apps import App, Keeps
 from tests.simulation.disk import Disk, Weather
 from tests.simulation.history import Row
-from tests.simulation.links import ClientEnd, Link
+from tests.simulation.links import ClientEnd
 from tests.simulation.loop import VirtualLoop
+from tests.simulation.network import Network
 from tests.simulation.plan import USERS, Plan
 from tests.simulation.process import Process
 from tests.simulation.server import Server
 from tests.simulation.watch import REVOKED_WITHIN_S, Rights, Watch
-from transport.client_socket import OPEN_TIMEOUT_S, LinkEnded
 from transport.frames import Window
-from transport.link_end import LinkEnd
 
 CLOCK_START_US = 1_700_000_000_000_000
-REQUEST_TIMEOUT_S = 5.0
 RESTARTS_WITHIN_S = 4.0
-HIGH_WATER_BYTES = 2_000
 _ABOUT_MEMBERS = frozenset({MemberAdded.type, MemberRemoved.type})
 _connect = sqlite3.connect
-T = TypeVar("T")
 
 
 class Away(Exception):
@@ -77,8 +70,7 @@ class World:
         """The log as far as it was looked at."""
         self.rights = Rights(loop.time)
         self.watch = Watch(self.rights, self._patience_s, self.fail, self.trace)
-        self.links: list[Link] = []
-        self.partitioned: set[str] = set()
+        self.network = Network(loop, rng, self.watch, lambda: self.server, self.fail)
         self.rogues_cursors: list[str] = []
         self.server: Server | None = None
         self._starting: Server | None = None
@@ -87,9 +79,8 @@ class World:
         self._context = copy_context()
         self._folder = folder
         self._generation = 0
-        self._links_made = 0
         self._processes: list[Process] = []
-        self._numbers = count()
+        self.next_number = count().__next__
         self._clock_offset_us = 0
         self._stalled_at = float("-inf")
         self._tasks: dict[asyncio.Task[Any], None] = {}
@@ -190,15 +181,6 @@ class World:
         """A database of an application; no process of the server's."""
         return _connect(name)
 
-    def client_died(self, process: Process) -> None:
-        """The kernel resets its sockets, unless the whole machine is gone."""
-        silent = self.rng.random() < 0.3
-        for link in self.links:
-            if link.client.context is process.context:
-                if silent:
-                    link.go_half_open(up=True, down=True)
-                link.client.vanish()
-
     # --- the server ----------------------------------------------------------------------------
 
     async def start_server(self) -> None:
@@ -207,7 +189,7 @@ class World:
             self._generation += 1
             server = self._starting = self._make_server()
             try:
-                await self._in(server.process, server.start())
+                await self.run_in(server.process, server.start())
             except LogHalted as error:
                 self.fail(f"the log is halted: {error}")
                 raise
@@ -231,7 +213,7 @@ class World:
             self._committed, self._granted, self._task_ended,
         )  # fmt: skip
 
-    async def _in(self, process: Process, coro: Coroutine[Any, Any, Any]) -> Any:
+    async def run_in(self, process: Process, coro: Coroutine[Any, Any, Any]) -> Any:
         """Do it in a process; Away if that dies meanwhile."""
         task = process.spawn(coro)
         await asyncio.wait({task})
@@ -256,10 +238,7 @@ class World:
         self.trace("server", "crashes")
         server.ready = False
         server.process.alive = False
-        silent = self.rng.random() < 0.2
-        for link in self.links:
-            if link.server.process is server.process and not silent:
-                link.cut(server_told=False)
+        self.network.server_died(server.process)
         await self._bury(server)
         self._down.set()
 
@@ -286,7 +265,7 @@ class World:
         self.trace("server", "is told to stop")
         server.ready = False
         try:
-            await self._in(server.process, server.stop())
+            await self.run_in(server.process, server.stop())
         except Away:
             return  # it was struck on its way out
         if self.server is server:
@@ -326,140 +305,22 @@ class World:
             for user in USERS:
                 self.rights.are(user, granted.get(user, frozenset()))
 
-    # --- what is asked of it -------------------------------------------------------------------
-
-    async def post(self, drafts: Sequence[Draft]) -> list[Receipt]:
-        """A webhook, or an admin's word. Raises Away."""
-        server = self.server
-        if server is None or not server.ready:
-            raise Away("no server")
-        answer: asyncio.Future[list[Receipt]] = self.loop.create_future()
-        server.process.spawn(self._append(server, drafts, answer))
-        try:
-            async with asyncio.timeout(REQUEST_TIMEOUT_S):
-                return await answer
-        except TimeoutError:
-            raise Away("no answer") from None
-
-    async def _append(
-        self, server: Server, drafts: Sequence[Draft], answer: asyncio.Future[list[Receipt]]
-    ) -> None:
-        try:
-            receipts = await server.log.append(drafts)
-        except LogHalted as error:
-            self.fail(f"the log is halted: {error}")
-        except LogUnavailable as error:
-            if not answer.done():
-                answer.set_exception(Away(str(error)))
-        else:
-            self._answered(drafts, receipts)
-            if not answer.done():
-                answer.set_result(receipts)
-
-    def _answered(self, drafts: Sequence[Draft], receipts: Sequence[Receipt]) -> None:
-        """The first byte of a 2xx is out: this is what must never be lost."""
-        for draft, receipt in zip(drafts, receipts, strict=True):
-            if draft.key is None:
-                continue
-            first = self.acked.setdefault(draft.key, receipt)
-            if (first.position, first.hash) != (receipt.position, receipt.hash):
-                self.fail(f"one key, two receipts: {first.position} and {receipt.position}")
-
-    async def ask(self, question: Callable[[Server], Coroutine[Any, Any, T]]) -> T:
-        """Something of the server itself, in its process. Raises Away, and what comes of it."""
-        server = self.server
-        if server is None or not server.ready:
-            raise Away("no server")
-        return cast(T, await self._in(server.process, question(server)))
-
-    async def ask_again(self, app: App) -> None:
-        """An operator has all that a device put aside delivered again."""
-
-        async def request(server: Server) -> None:
-            answer = await request_replay(server.records, (app.user, app.device), None, by="admin")
-            self.trace("admin", f"has {app.name} given {answer['positions']} again")
-
-        try:
-            await self.ask(request)
-        except (Away, NoSuchDevice, LogUnavailable, ProjectionsBehind) as error:
-            self.trace("admin", f"cannot ask for {app.name}: {type(error).__name__}")
-
-    async def insist(self, drafts: Sequence[Draft]) -> list[Receipt]:
-        """Repeat until the answer is yes."""
-        number = next(self._numbers)
-        self.asking[number] = self.loop.time()
-        while True:
-            try:
-                receipts = await self.post(drafts)
-            except Away:
-                await asyncio.sleep(0.1 + self.rng.random())
-            else:
-                del self.asking[number]
-                return receipts
-
-    async def found(self) -> None:
-        """The inboxes and people that this world begins with."""
-        drafts = [Draft("system", InboxCreated(inbox, "whatsapp")) for inbox in self.plan.inboxes]
-        for user in USERS:
-            drafts.append(Draft("system", MemberAdded(user, "member", self.plan.inboxes)))
-            drafts.append(Draft("system", TokenIssued(user, user)))
-        await self.insist(drafts)
-
     # --- the network ---------------------------------------------------------------------------
 
     async def dial(self, app: App) -> ClientEnd:
         """The Python client's ``open_socket``."""
         assert app.process is not None
-        return await self.connect(app.name, app.process)
+        return await self.network.connect(app.name, app.process)
 
-    async def connect(self, who: str, client: Process) -> ClientEnd:
-        """A socket to the server, accepted; raises LinkEnded."""
-        await asyncio.sleep(self.rng.random() * 0.05)
-        server = self.server
-        if who in self.partitioned:
-            await asyncio.sleep(OPEN_TIMEOUT_S)
-            raise LinkEnded(LinkEnd(reason="nobody answers"))
-        if server is None or not server.ready:
-            raise LinkEnded(LinkEnd(reason="connection refused"))
-        link = Link(
-            self._links_made, who, self.loop, Random(self.rng.random()), client, server.process,
-            self.watch, HIGH_WATER_BYTES,
-        )  # fmt: skip
-        self._links_made += 1
-        self.links.append(link)
-        ours = self.rng.random() < 0.7
-        serving = link.server.serve(server.endpoint, server.arrivals if ours else None)
-        server.process.spawn(self._serve(serving))
-        try:
-            async with asyncio.timeout(OPEN_TIMEOUT_S):
-                await link.client.accepted
-        except TimeoutError:
-            raise LinkEnded(LinkEnd(reason="nobody answers")) from None
-        return link.client
-
-    async def _serve(self, serving: Coroutine[Any, Any, None]) -> None:
-        try:
-            await serving
-        except OSError:
-            pass  # the peer left; a server forgives its application that
-        except Exception as error:
-            self.fail(f"the endpoint failed: {error!r}")
-
-    def open_links(self) -> list[Link]:
-        """Those that one of their ends still holds."""
-        self.links = [link for link in self.links if link.open]
-        return self.links
+    def client_died(self, process: Process) -> None:
+        """Its sockets are the kernel's now."""
+        self.network.client_died(process)
 
     def heal(self) -> None:
         """From now on nothing goes wrong any more."""
         self.calm = True
-        self.partitioned.clear()
         self.storm(Weather())
-        for link in self.open_links():
-            if not link.server.process.alive:
-                link.cut(server_told=False)
-            else:
-                link.heal()
+        self.network.heal()
         for app in self.apps:
             app.slow_s = app.puts_aside = 0.0
             if app.process is None:
