@@ -17,6 +17,7 @@ from typing import Any, TypeAlias, get_args
 from api import parked
 from api.erasure import erase
 from api.keyring import InboxKeys, InboxSecret, Token
+from api.moment import Moment, position_of
 from api.names import NAME_RULE, is_name
 from api.providers import PROVIDERS
 from api.providers.contract import Secret, SecretMalformed, active
@@ -34,6 +35,7 @@ from eventstore.events import (
 )
 from projections.checkpoints import list_checkpoints
 from projections.projection import to_json
+from projections.projector import PositionUnknown
 
 SECRET_CHARS_MIN = 16
 SECRET_BYTES = 24
@@ -265,12 +267,10 @@ async def screen(
 
     Of messages their ``preview`` only: an answer of the control socket has a limit.
     """
-    log = records.log
-    at = log.head.position if position is None else position
-    if at > log.head.position:
-        raise ActionRefused(f"there is no position {at} yet")
-    if time_us is not None:
-        at = await log.position_at(time_us)
+    try:
+        at = await position_of(records.log, Moment(position, time_us))
+    except PositionUnknown as unknown:
+        raise ActionRefused(str(unknown)) from None
     view = View(frozenset(records.projector.access.inboxes), conversation, limit=SCREEN_ROWS)
     found = await screen_of(records, user, at, view, device=device, devices=SCREEN_DEVICES)
     told = to_json(found)

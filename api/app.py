@@ -45,7 +45,7 @@ from api.routes.live import LiveSessions
 from api.settings import Settings
 from api.tally import Tally
 from eventstore.log import LogUnavailable
-from projections.projector import ProjectionsBehind
+from projections.projector import PositionUnknown, ProjectionsBehind
 
 Lifespan: TypeAlias = Callable[[Starlette], AbstractAsyncContextManager[State]]
 
@@ -90,6 +90,7 @@ EXCEPTION_HANDLERS = {
     problems.Problem: problems.answer_problem,
     LogUnavailable: problems.answer_log_unavailable,
     ProjectionsBehind: problems.answer_projections_behind,
+    PositionUnknown: problems.answer_position_unknown,
     HTTPException: problems.answer_http_exception,
 }
 

@@ -6,11 +6,10 @@ sent (``skipped``, reason ``expired``), which is still in ``/v1/sync``, and gets
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
+from functools import partial
 
-import structlog
-
+from api.again import again_and_again
 from api.records import Records
 from api.standings import Standings
 from eventstore.codec import datetime_of
@@ -25,17 +24,16 @@ LOOKED_EVERY_S = 600.0
 DEVICES_MAX = 100
 """Of one look; the rest is for the next."""
 
-_log = structlog.get_logger()
-
 
 async def expire_devices(records: Records, hub: Hub, *, age_s: float) -> None:
     """Look again and again, until cancelled. ``age_s`` is how long a device may stay away."""
-    while True:
-        await asyncio.sleep(LOOKED_EVERY_S)
-        try:
-            await expire_unseen(records, hub, age_s=age_s)
-        except (LogUnavailable, ProjectionsBehind, Refused) as trouble:
-            _log.info("devices cannot be looked at", reason=str(trouble))
+    await again_and_again(
+        partial(expire_unseen, records, hub, age_s=age_s),
+        first_after_s=LOOKED_EVERY_S,
+        every_s=LOOKED_EVERY_S,
+        despite=(LogUnavailable, ProjectionsBehind, Refused),
+        trouble="devices cannot be looked at",
+    )
 
 
 async def expire_unseen(

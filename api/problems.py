@@ -18,7 +18,7 @@ from starlette.responses import Response
 
 from api.tally import address_of, tally_of
 from eventstore.log import LogUnavailable
-from projections.projector import ProjectionsBehind
+from projections.projector import PositionUnknown, ProjectionsBehind
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -53,7 +53,7 @@ ENCODING_NOT_SUPPORTED = ProblemType(
 )
 TOO_MANY_REQUESTS = ProblemType("too-many-requests", 429, "That is more than one may ask")
 INTERNAL = ProblemType("internal", 500, "Something went wrong here; the fault is ours")
-OVERLOADED = ProblemType("overloaded", 503, "More comes for this inbox than it may get")
+OVERLOADED = ProblemType("overloaded", 503, "That cannot be done at this moment; ask again")
 LOG_UNAVAILABLE = ProblemType("log-unavailable", 503, "The log takes no events at the moment")
 
 PROBLEMS = (
@@ -146,7 +146,14 @@ async def answer_log_unavailable(request: Request, trouble: Exception) -> Respon
 async def answer_projections_behind(request: Request, trouble: Exception) -> Response:
     """Starlette's exception handler for :class:`ProjectionsBehind`: a moment, they are coming."""
     assert isinstance(trouble, ProjectionsBehind)
-    return await answer_problem(request, Problem(OVERLOADED, headers={"Retry-After": "1"}))
+    detail = "the lists are being brought up to date"
+    return await answer_problem(request, Problem(OVERLOADED, detail, headers={"Retry-After": "1"}))
+
+
+async def answer_position_unknown(request: Request, unknown: Exception) -> Response:
+    """Starlette's exception handler for :class:`PositionUnknown`: the log is not so long yet."""
+    assert isinstance(unknown, PositionUnknown)
+    return await answer_problem(request, Problem(BAD_REQUEST, str(unknown)))
 
 
 async def answer_http_exception(request: Request, refusal: Exception) -> Response:

@@ -74,7 +74,8 @@ class RateLimits:
     def check_inbox(self, inbox: str) -> None:
         """Raise the 503 problem where more comes for an inbox than one may get."""
         if not self.inboxes.allows(inbox, self._now()):
-            raise Problem(OVERLOADED, headers=_retry_after(self.inboxes))
+            detail = "more comes for this inbox than it may get"
+            raise Problem(OVERLOADED, detail, headers=_retry_after(self.inboxes))
 
     def address_allowed(self, address: str) -> bool:
         """Whether an address may ask once more."""

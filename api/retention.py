@@ -9,8 +9,7 @@ import asyncio
 import sqlite3
 from collections.abc import Callable
 
-import structlog
-
+from api.again import again_and_again
 from api.house import House
 from api.records import Records
 from eventstore.compaction import BEATS, MINUTE_US, compacted
@@ -25,20 +24,22 @@ BEATS_ENOUGH = 2_000
 """Of one event; it goes on to the end of its minute."""
 PAUSE_S = 0.5
 
-_log = structlog.get_logger()
-
 
 async def compact_heartbeats(house: House, *, age_s: float) -> None:
     """Compact again and again, until cancelled. ``age_s`` is how long heartbeats are kept whole."""
-    await asyncio.sleep(FIRST_AFTER_S)
-    while True:
-        try:
-            while count := await compact_some(house.records, age_s=age_s):
-                house.heartbeats_compacted += count
-                await asyncio.sleep(PAUSE_S)  # others append, too
-        except (LogUnavailable, ProjectionsBehind, sqlite3.Error) as trouble:
-            _log.info("heartbeats cannot be compacted", reason=str(trouble))
-        await asyncio.sleep(COMPACTED_EVERY_S)
+
+    async def compact_all() -> None:
+        while count := await compact_some(house.records, age_s=age_s):
+            house.heartbeats_compacted += count
+            await asyncio.sleep(PAUSE_S)  # others append, too
+
+    await again_and_again(
+        compact_all,
+        first_after_s=FIRST_AFTER_S,
+        every_s=COMPACTED_EVERY_S,
+        despite=(LogUnavailable, ProjectionsBehind, sqlite3.Error),
+        trouble="heartbeats cannot be compacted",
+    )
 
 
 async def compact_some(

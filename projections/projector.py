@@ -309,7 +309,7 @@ class Projector:
         """
         cursor = await self._log.cursor_at(position)
         if cursor is None:
-            raise PositionUnknown(position)
+            raise PositionUnknown(f"there is no position {position} yet")
         past = query.at(position, await self._log.recorded_at(position) or 0)
         if past is None:
             return await self.fold_as_of(position, query)

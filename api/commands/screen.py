@@ -11,23 +11,24 @@ from rich.console import Console
 from rich.text import Text
 
 from api.commands.asking import ask
+from api.moment import Moment
 from api.routes import as_of
 from api.terminal import one_line
 
 
-class At(click.ParamType[as_of.Moment]):
+class At(click.ParamType[Moment]):
     """A position, or a time as RFC 3339."""
 
     name = "position|time"
 
     def convert(
         self,
-        value: str | as_of.Moment,
+        value: str | Moment,
         param: click.Parameter | None,
         ctx: click.Context | None,
-    ) -> as_of.Moment:
+    ) -> Moment:
         """Read it; anything else is a usage error."""
-        if isinstance(value, as_of.Moment):
+        if isinstance(value, Moment):
             return value
         try:
             return as_of.moment(value)
@@ -44,7 +45,7 @@ class At(click.ParamType[as_of.Moment]):
 def screen(
     user: str,
     device: str | None,
-    at: as_of.Moment | None,
+    at: Moment | None,
     conversation: str | None,
     as_json: bool,
 ) -> None:

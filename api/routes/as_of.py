@@ -5,24 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from attrs import frozen
 from starlette.requests import Request
 
 from api.house import House
-from api.problems import BAD_REQUEST, Problem
+from api.moment import Moment, position_of
 from api.routes import query
-from eventstore.log import EventLog
 from projections.projection import Answer, Query
 
 T = TypeVar("T")
-
-
-@frozen
-class Moment:
-    """A place in history as a client names it: a position, or µs since the Unix epoch."""
-
-    position: int | None = None
-    time_us: int | None = None
 
 
 def moment(text: str) -> Moment:
@@ -52,13 +42,3 @@ async def answered_at(request: Request, position: int, asked: Query[T]) -> Answe
     """The answer as it was at a position, once the rows have come so far."""
     house: House = request.state.house
     return await house.projector.fetch_as_of(position, asked)
-
-
-async def position_of(log: EventLog, moment: Moment) -> int:
-    """Where in the log that moment is; raises the 400 problem beyond the head."""
-    if moment.time_us is not None:
-        return await log.position_at(moment.time_us)
-    assert moment.position is not None
-    if moment.position > log.head.position:
-        raise Problem(BAD_REQUEST, "as_of lies beyond the head")
-    return moment.position

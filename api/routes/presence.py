@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from api.auth import Principal
 from api.house import House
+from api.moment import Moment
 from api.routes import as_of, query
 from api.routes.answer import as_json
 from eventstore.log import wall_clock_us
@@ -48,7 +49,7 @@ async def get_presence(request: Request, _: Principal) -> Response:
 async def _time_of(house: House, given: Mapping[str, Any], position: int) -> int:
     """The moment that is asked about, µs: a connection that ended is missed only after a while."""
     moment = given.get("as_of")
-    if isinstance(moment, as_of.Moment) and moment.time_us is not None:
+    if isinstance(moment, Moment) and moment.time_us is not None:
         return moment.time_us
     if moment is None:
         return wall_clock_us()

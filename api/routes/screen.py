@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from api.auth import Principal
 from api.house import House
+from api.moment import Moment, position_of
 from api.problems import BAD_REQUEST, Problem
 from api.routes import as_of, query
 from api.routes.answer import as_json
@@ -37,8 +38,7 @@ async def get_screen(request: Request, principal: Principal) -> Response:
     )
     if "user" not in given:
         raise Problem(BAD_REQUEST, "user is needed")
-    head = house.log.head.position
-    at = await as_of.position_of(house.log, given["at"]) if "at" in given else head
+    at = await position_of(house.log, given.get("at", Moment()))
     wanted = {name: given[name] for name in ("conversation", "limit", "before") if name in given}
     found = await screen_of(
         house.records,

@@ -41,4 +41,5 @@ def test_projections_that_are_made_anew_are_a_matter_of_a_moment(
     answer = client.get(path.format(message=message), headers=place.headers("adm"))
     assert answer.status_code == 503
     assert answer.json()["type"] == "urn:malote:problem:overloaded"
+    assert answer.json()["detail"] == "the lists are being brought up to date"
     assert answer.headers["Retry-After"] == "1"
