@@ -35,7 +35,7 @@ def test_a_token_that_is_none_leads_back_to_signing_in(house: House, page: Page)
     """With words that say so."""
     page.goto(f"{house.url}/#token=nonsense")
     expect(pill(page).or_(page.get_by_label("Access token"))).to_be_visible()
-    expect(page.get_by_text(re.compile("Signed out|sign-in has ended")).first).to_be_visible()
+    expect(page.get_by_role("alert")).to_contain_text("This token is not accepted")
 
 
 def test_a_webhook_becomes_a_row_and_a_message_on_screen(house: House, page: Page) -> None:
@@ -333,3 +333,83 @@ def test_portuguese_is_spoken_to_who_asks_for_it(house: House, profile: Profile)
     expect(pill(page)).to_contain_text("Live")
     page.reload()
     expect(pill(page)).to_contain_text("Live")
+
+
+def test_a_pasted_token_that_is_refused_stays_in_the_form_beside_the_reason(
+    house: House, page: Page
+) -> None:
+    """Nobody is told that a sign-in has ended which never began; the whole link does as well."""
+    page.goto(house.url)
+    field = page.get_by_label("Access token")
+    field.fill("mlt_mistyped")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("alert")).to_contain_text("This token is not accepted")
+    expect(field).to_have_value("mlt_mistyped")
+    field.fill(house.link())
+    page.get_by_role("button", name="Sign in").click()
+    live(page)
+
+
+def test_signing_in_without_a_server_says_so_and_can_be_tried_again(
+    house: House, page: Page
+) -> None:
+    """With the token still in its place."""
+    page.goto(house.url)
+    page.get_by_label("Access token").fill(house.tokens["ana"])
+    page.route("**/v1/me", lambda route: route.abort())
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("alert")).to_contain_text("The server did not answer")
+    page.unroute("**/v1/me")
+    page.get_by_role("button", name="Sign in").click()
+    live(page)
+
+
+def test_a_message_that_was_found_and_needs_no_scrolling_is_not_covered(
+    house: House, page: Page
+) -> None:
+    """The button that leads to the end is there for whoever is not at the end."""
+    house.say("a single line")
+    page.goto(house.link())
+    live(page)
+    page.get_by_label("Search names and messages").fill("single")
+    open_row(page, "Beatriz")
+    expect(page.locator(".bubble-hit")).to_be_visible()
+    expect(page.locator(".to-end")).to_have_count(0)
+    expect(row(page, "Beatriz")).not_to_contain_text("unread")
+
+
+def test_the_newest_message_stays_in_view_when_the_details_take_room(
+    house: House, page: Page
+) -> None:
+    """Whoever reads the newest goes on reading the newest."""
+    house.say(
+        *(f"line {n}, long enough that it takes more rows in less room" * 3 for n in range(9))
+    )
+    page.goto(house.link())
+    open_row(page, "Beatriz")
+    expect(bubbles(page).last).to_be_in_viewport(ratio=1)
+    page.get_by_role("button", name="Details").click()
+    expect(page.get_by_role("complementary", name="Details")).to_be_visible()
+    expect(bubbles(page).last).to_be_in_viewport(ratio=1)
+    expect(page.locator(".to-end")).to_have_count(0)
+
+
+def test_a_search_that_finds_nothing_says_that_and_nothing_else(house: House, page: Page) -> None:
+    """It is not the inbox that has no conversations."""
+    house.say("hello")
+    page.goto(house.link())
+    live(page)
+    page.get_by_label("Search names and messages").fill("unheard of")
+    expect(page.get_by_text("Nothing found for “unheard of”")).to_be_visible()
+    expect(page.get_by_text("No conversations")).to_have_count(0)
+
+
+def test_arabic_is_written_from_right_to_left(house: House, page: Page) -> None:
+    """In the bubble; names and previews still begin at the left, where the eye looks for them."""
+    house.say("مرحبا (two boxes) شكرا", name="محمد عبد الرحمن")
+    page.goto(house.link())
+    open_row(page, "محمد")
+    direction = "each => getComputedStyle(each).direction"
+    assert bubbles(page).first.evaluate(direction) == "rtl"
+    assert page.locator(".row-name").first.evaluate(direction) == "rtl"
+    assert page.locator(".row-name").first.evaluate("e => getComputedStyle(e).textAlign") == "left"

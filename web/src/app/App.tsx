@@ -30,7 +30,7 @@ export function App({ store }: { readonly store: InboxStore }) {
   return (
     <WordsProvider value={words}>
       {state.phase === "signed_out" ? (
-        <SignIn store={store} connection={state.connection} />
+        <SignIn store={store} state={state} />
       ) : (
         <Inbox store={store} state={state} language={language} onLanguage={choose} />
       )}

@@ -71,8 +71,8 @@ export function Columns({
   };
   const dimmed = useLasting(state.connection.downSince !== null, DIM_AFTER_MS);
   const empty = seen.phase === "ready" && seen.complete && seen.conversations.length === 0;
-  const filtered = inbox !== null || search.ids !== null;
-  const emptyText = filtered ? words.nothingInInbox : inPast ? words.nothingYet : null;
+  const nothing = inbox !== null ? words.nothingInInbox : inPast ? words.nothingYet : null;
+  const emptyText = search.ids === null ? nothing : null; // a search says itself that it found nothing
   const first = empty && !inPast && me !== null ? <FirstRun store={store} me={me} /> : null;
   const classes = ["columns", open === null ? "" : "columns-open", dimmed ? "dimmed" : ""];
   return (

@@ -51,10 +51,16 @@ export function standing(words: Words, connection: ConnectionState, now: number)
       };
     }
     case "offline":
-      return told("bad", <CrossMark />, words.offline, words.offlineHelp);
+      return {
+        ...told("bad", <CrossMark />, words.offline, words.offlineHelp),
+        short: words.offlineShort,
+      };
     case "stopped": {
       const reason = connection.stopReason ?? "idle";
-      return told("bad", <StopMark />, words.stoppedTitle[reason], words.stoppedHelp[reason]);
+      return {
+        ...told("bad", <StopMark />, words.stoppedTitle[reason], words.stoppedHelp[reason]),
+        short: words.stoppedShort,
+      };
     }
   }
 }
@@ -120,13 +126,7 @@ function ConnectionPopover({
       </h2>
       {help === null ? null : <p>{help}</p>}
       <ConnectionAction store={store} connection={connection} />
-      <dl className="facts">
-        <Fact name={words.roundTrip}>
-          {connection.rttMs === null ? "–" : words.ms(connection.rttMs)}
-          {connection.missed > 0 ? ` · ${words.missedBeats(connection.missed)}` : null}
-        </Fact>
-      </dl>
-      <Sparkline history={connection.rttHistory} now={now} />
+      <RoundTrips connection={connection} now={now} />
       <dl className="facts">
         {connection.completeTo === null ? null : (
           <Fact name={words.complete}>{clockWithSeconds(words.locale, connection.completeTo)}</Fact>
@@ -143,6 +143,29 @@ function ConnectionPopover({
       </dl>
       {leader ? null : <p className="meta">{words.otherTab}</p>}
     </section>
+  );
+}
+
+/** How fast the link is; nothing while there is none. */
+function RoundTrips({
+  connection,
+  now,
+}: {
+  readonly connection: ConnectionState;
+  readonly now: number;
+}) {
+  const words = useWords();
+  if (connection.session === null) return null;
+  return (
+    <>
+      <dl className="facts">
+        <Fact name={words.roundTrip}>
+          {connection.rttMs === null ? "–" : words.ms(connection.rttMs)}
+          {connection.missed > 0 ? ` · ${words.missedBeats(connection.missed)}` : null}
+        </Fact>
+      </dl>
+      <Sparkline history={connection.rttHistory} now={now} />
+    </>
   );
 }
 

@@ -197,7 +197,9 @@ const Row = memo(function Row(props: RowProps) {
       <Avatar id={row.contact.id ?? row.id} name={name} />
       <span className="row-text">
         <span className="row-line">
-          <span className="row-name">{name}</span>
+          <span className="row-name" dir="auto">
+            {name}
+          </span>
           <time
             className="row-time figures"
             dateTime={row.last_at}
@@ -211,7 +213,9 @@ const Row = memo(function Row(props: RowProps) {
             {row.last.direction === "outbound" && instead === null ? (
               <StatusTick status={row.outbound_status} />
             ) : null}
-            <span className="ellipsis">{instead ?? previewOf(words, row.last)}</span>
+            <span className="ellipsis" dir="auto">
+              {instead ?? previewOf(words, row.last)}
+            </span>
           </span>
           {row.unread > 0 ? (
             <span className="unread figures">

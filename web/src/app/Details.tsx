@@ -34,7 +34,9 @@ export function Details({
       </header>
       <div className="details-person">
         <Avatar id={contact.id ?? conversation.id} name={name} size={72} />
-        <p className="details-name">{name}</p>
+        <p className="details-name" dir="auto">
+          {name}
+        </p>
       </div>
       <dl className="facts">
         {facts.map(([label, value]) =>

@@ -114,10 +114,9 @@ export function SearchTold({
   function searchText(): string {
     if (search.problem !== null) return search.problem.title;
     if (search.ids === null) return search.running ? words.searching : "";
-    const found =
-      search.ids.length === 0
-        ? words.searchNothing(typed.trim())
-        : words.searchResults(search.ids.length);
+    const count = search.ids.length;
+    const counted = search.mayBeMore ? words.searchResultsAtLeast : words.searchResults;
+    const found = count === 0 ? words.searchNothing(typed.trim()) : counted(count);
     return search.local ? `${found} · ${words.searchLocal}` : found;
   }
 }

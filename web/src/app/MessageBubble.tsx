@@ -81,7 +81,7 @@ function Quote({ message }: { readonly message: Message | null }) {
       {message === null ? (
         words.replyToEarlier
       ) : (
-        <span className="ellipsis">
+        <span className="ellipsis" dir="auto">
           {previewOf(words, {
             kind: message.kind,
             text: message.preview,

@@ -63,12 +63,13 @@ function Shown({ content }: { readonly content: Content }) {
 }
 
 /** A few emoji and nothing else are shown large. */
-const EMOJI_ONLY =
-  /^(?:\p{Extended_Pictographic}(?:\uFE0F|\p{Emoji_Modifier}|\u200D\p{Extended_Pictographic})*\s*){1,3}$/u;
+export const EMOJI_ONLY =
+  /^(?:(?:\p{Extended_Pictographic}(?:\uFE0F|\p{Emoji_Modifier}|\u200D\p{Extended_Pictographic})*|\p{Regional_Indicator}{2}|[#*\d]\uFE0F?\u20E3)\s*){1,3}$/u;
 
 function Body({ text }: { readonly text: string }) {
   return (
-    <p className={EMOJI_ONLY.test(text) ? "body body-emoji" : "body"}>
+    // In the direction of what is written: contacts write from right to left, too.
+    <p className={EMOJI_ONLY.test(text) ? "body body-emoji" : "body"} dir="auto">
       <Linked text={text} />
     </p>
   );
@@ -105,7 +106,7 @@ function MediaCard({ media }: { readonly media: Media }) {
   const facts = [
     media.filename ? kind : null,
     media.animated ? words.animated : null,
-    media.mime_type?.split(";")[0] ?? null,
+    formatOf(media),
   ];
   return (
     <>
@@ -121,6 +122,14 @@ function MediaCard({ media }: { readonly media: Media }) {
       {media.caption ? <Body text={media.caption} /> : null}
     </>
   );
+}
+
+/** A file's format as people call it, "PDF"; null where nothing tells. */
+export function formatOf({ mime_type, filename }: Media): string | null {
+  const mime = mime_type?.split(";")[0]?.trim() ?? null;
+  const known =
+    /\/(?:x-)?([a-z\d]{2,5})$/i.exec(mime ?? "") ?? /\.([a-z\d]{2,5})$/i.exec(filename ?? "");
+  return known?.[1]?.toUpperCase() ?? mime;
 }
 
 function LocationCard({ place }: { readonly place: Location }) {

@@ -91,7 +91,7 @@ export function MessagePane({
         onKeyDown={(event) => place.onKey(event.key)}
       >
         {/* A short conversation stands at the end of its pane. */}
-        <div className="messages" tabIndex={-1}>
+        <div ref={place.box} className="messages" tabIndex={-1}>
           <div className="messages-above" />
           <Virtualizer ref={place.list} shift={place.prepending} onScroll={onScroll}>
             {lines.map((line, index) => (
@@ -201,6 +201,7 @@ function quotesIn(messages: readonly Message[]) {
  */
 function usePlace(messages: readonly Message[], lines: number, hit: number | null) {
   const list = useRef<VirtualizerHandle>(null);
+  const box = useRef<HTMLDivElement>(null);
   const [atEnd, setAtEnd] = useState(hit === null);
   const [arrived, setArrived] = useState(0);
   const stays = useRef(true);
@@ -241,24 +242,35 @@ function usePlace(messages: readonly Message[], lines: number, hit: number | nul
     }
   }, [messages, lines, first, last]);
 
-  const look = () => {
-    const box = list.current;
-    if (box === null) return;
-    const near = box.scrollSize - box.viewportSize - box.scrollOffset < NEAR_PX;
+  const look = useCallback(() => {
+    const at = list.current;
+    if (at === null) return;
+    const near = at.scrollSize - at.viewportSize - at.scrollOffset < NEAR_PX;
     stays.current = near;
     setAtEnd(near);
     if (near) setArrived(0);
-  };
+  }, []);
+  // Less room, as when the details open, moves the end away from who reads it; and what was led to
+  // may be at the end already, with nothing to scroll that would tell.
+  const shown = lines > 0;
+  useEffect(() => {
+    const content = box.current?.lastElementChild;
+    if (!shown || box.current === null || content == null) return;
+    const observer = new ResizeObserver(() => (stays.current ? toEnd() : look()));
+    observer.observe(box.current);
+    observer.observe(content);
+    return () => observer.disconnect();
+  }, [shown, toEnd, look]);
   const onKey = (key: string) => {
-    const box = list.current;
-    if (box === null) return;
-    const page = box.viewportSize * 0.85;
+    const at = list.current;
+    if (at === null) return;
+    const page = at.viewportSize * 0.85;
     const by = { ArrowUp: -48, ArrowDown: 48, PageUp: -page, PageDown: page }[key];
-    if (by !== undefined) box.scrollBy(by);
-    else if (key === "Home") box.scrollTo(0);
+    if (by !== undefined) at.scrollBy(by);
+    else if (key === "Home") at.scrollTo(0);
     else if (key === "End") toEnd();
   };
-  return { list, atEnd, arrived, prepending, look, toEnd, onKey };
+  return { list, box, atEnd, arrived, prepending, look, toEnd, onKey };
 }
 
 /** Tells the server what was seen: with the end in view, the page in front, after a moment. */

@@ -109,6 +109,7 @@ function Head({
 }) {
   const words = useWords();
   const name = nameOf(words, conversation);
+  const phone = phoneOf(conversation);
   return (
     <header className="pane-head">
       <button
@@ -121,9 +122,12 @@ function Head({
       </button>
       <Avatar id={conversation.contact.id ?? conversation.id} name={name} size={32} />
       <div className="pane-title">
-        <h2 className="ellipsis">{name}</h2>
+        <h2 className="ellipsis" dir="auto">
+          {name}
+        </h2>
         <span className="meta ellipsis figures">
-          {[phoneOf(conversation), conversation.inbox].filter(Boolean).join(" · ")}
+          {phone === null || phone === name ? null : `${phone} · `}
+          {conversation.inbox}
         </span>
       </div>
       <button

@@ -1,22 +1,27 @@
 import { type FormEvent, useState } from "react";
-import type { ConnectionState, InboxStore } from "../model";
+import type { InboxState, InboxStore } from "../model";
 import { Mark } from "./icons";
+import { ProblemText } from "./SyncButton";
+import { tokenIn } from "./signInLink";
 import { useWords } from "./words";
 
 export function SignIn({
   store,
-  connection,
+  state,
 }: {
   readonly store: InboxStore;
-  readonly connection: ConnectionState;
+  readonly state: InboxState;
 }) {
   const words = useWords();
-  const [token, setToken] = useState("");
-  const reason = connection.stopReason;
-  const told = reason === "signed_out" || reason === "revoked" ? words.stoppedHelp[reason] : null;
+  const [typed, setTyped] = useState("");
+  const [asking, setAsking] = useState(false);
+  const told = whyNot();
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    if (token.trim() !== "") void store.signIn(token.trim());
+    const token = tokenIn(typed) ?? typed.trim();
+    if (token === "" || asking) return;
+    setAsking(true);
+    void store.signIn(token).finally(() => setAsking(false));
   };
   return (
     <main className="sign-in">
@@ -24,7 +29,7 @@ export function SignIn({
         <h1>
           <Mark /> Malote
         </h1>
-        {told === null ? null : (
+        {told === null || asking ? null : (
           <p className="told" role="alert">
             {told}
           </p>
@@ -37,15 +42,23 @@ export function SignIn({
             autoComplete="current-password"
             spellCheck={false}
             aria-describedby="sign-in-help"
-            value={token}
-            onChange={(event) => setToken(event.target.value)}
+            value={typed}
+            onChange={(event) => setTyped(event.target.value)}
           />
         </label>
-        <button type="submit" className="button button-main">
-          {words.signIn}
+        <button type="submit" className="button button-main" disabled={asking}>
+          {asking ? words.signingIn : words.signIn}
         </button>
         <p className="meta">{words.shared}</p>
       </form>
     </main>
   );
+
+  /** What became of the last attempt to sign in, or of the access that there was. */
+  function whyNot() {
+    if (state.problem?.status === 401) return words.tokenRefused;
+    if (state.problem !== null) return <ProblemText problem={state.problem} />;
+    const reason = state.connection.stopReason;
+    return reason === "signed_out" || reason === "revoked" ? words.stoppedHelp[reason] : null;
+  }
 }

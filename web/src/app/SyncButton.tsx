@@ -94,7 +94,7 @@ function Success({ outcome }: { readonly outcome: Exclude<SyncOutcome, { outcome
           : words.syncUpToDate(time)}
       </strong>{" "}
       {verified ? (
-        <span className="tone-good">✓ {words.verified}</span>
+        <span className="tone-good verified">✓ {words.verified}</span>
       ) : (
         <span className="tone-bad">{words.notVerified}</span>
       )}

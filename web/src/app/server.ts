@@ -54,6 +54,9 @@ function asProblem(body: unknown, status: number): Problem {
 export const getMe = (token: string, signal: AbortSignal): Promise<Me> =>
   ask(token, "/v1/me", { signal });
 
+/** The most conversations that a search tells of, the newest first. */
+export const FOUND_MAX = 50;
+
 export async function search(
   token: string,
   q: string,
@@ -61,7 +64,7 @@ export async function search(
   asOf: number | null,
   signal: AbortSignal,
 ): Promise<readonly Found[]> {
-  const query = new URLSearchParams({ q });
+  const query = new URLSearchParams({ q, limit: String(FOUND_MAX) });
   if (inbox !== null) query.set("inbox", inbox);
   if (asOf !== null) query.set("as_of", String(asOf));
   const answer = await ask<{ conversations: Found[] }>(token, `/v1/conversations?${query}`, {

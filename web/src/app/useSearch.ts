@@ -1,7 +1,7 @@
 import { useEffect, useState } from "react";
 import type { Conversation, InboxReader, Problem } from "../model";
 import { ProblemError, UNREACHABLE } from "../model";
-import { type Found, search } from "./server";
+import { FOUND_MAX, type Found, search } from "./server";
 
 const PAUSE_MS = 150;
 
@@ -16,6 +16,8 @@ export interface SearchState {
   /** Null: nothing is looked for. */
   readonly ids: readonly string[] | null;
   readonly found: ReadonlyMap<string, Hit>;
+  /** There may be more than these. */
+  readonly mayBeMore: boolean;
   readonly running: boolean;
   /** The server could not be asked; these are the conversations this browser holds. */
   readonly local: boolean;
@@ -25,6 +27,7 @@ export interface SearchState {
 const NOTHING: SearchState = {
   ids: null,
   found: new Map(),
+  mayBeMore: false,
   running: false,
   local: false,
   problem: null,
@@ -79,7 +82,8 @@ async function look(
 ): Promise<SearchState> {
   try {
     const rows = await search(token ?? "", q, inbox, asOf, signal);
-    return found(rows.filter((row) => inboxes === null || inboxes.includes(row.inbox)));
+    const seen = rows.filter((row) => inboxes === null || inboxes.includes(row.inbox));
+    return { ...found(seen), mayBeMore: rows.length >= FOUND_MAX };
   } catch (trouble) {
     if (!(trouble instanceof ProblemError)) throw trouble;
     const local = trouble.problem.type === UNREACHABLE;

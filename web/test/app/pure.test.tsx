@@ -7,9 +7,10 @@ import { standing } from "../../src/app/ConnectionPill";
 import { keyTarget } from "../../src/app/ConversationList";
 import { nameOf, previewOf } from "../../src/app/contact";
 import { Linked, safeUrl } from "../../src/app/Linked";
+import { EMOJI_ONLY, formatOf } from "../../src/app/MessageContent";
 import { bars, Plot } from "../../src/app/Plot";
 import { grouped } from "../../src/app/phone";
-import { takeToken } from "../../src/app/signInLink";
+import { takeToken, tokenIn } from "../../src/app/signInLink";
 import { linesOf } from "../../src/app/timeline";
 import { short } from "../../src/app/times";
 import { plain } from "../../src/app/useSearch";
@@ -28,6 +29,11 @@ describe("the login link", () => {
   it("takes a token that is no percent-encoding as it is", () => {
     window.history.replaceState(null, "", "/#token=100%");
     expect(takeToken(window.location, window.history)).toBe("100%");
+  });
+  it("is understood where it is pasted whole, and a bare token is no link", () => {
+    expect(tokenIn(" https://a.example/#token=mlt_1%2F2 \n")).toBe("mlt_1/2");
+    expect(tokenIn("https://a.example/#c=1&token=mlt_3")).toBe("mlt_3");
+    expect(tokenIn("mlt_4")).toBeNull();
   });
 });
 
@@ -54,6 +60,26 @@ describe("links in a text", () => {
   );
 });
 
+describe("a message", () => {
+  it.each(["👍", "🎉 🎉 🎉", "👩‍👩‍👧‍👦", "🇧🇷", "1️⃣", "❤️"])("is shown large where it is %s", (text) =>
+    expect(EMOJI_ONLY.test(text)).toBe(true),
+  );
+  it.each(["1", "12", "👍 ok", "👍👍👍👍", "#1", ""])("is text where it is %j", (text) =>
+    expect(EMOJI_ONLY.test(text)).toBe(false),
+  );
+  it.each([
+    ["image/jpeg", null, "JPEG"],
+    ["audio/ogg; codecs=opus", null, "OGG"],
+    ["application/vnd.openxmlformats-officedocument.wordprocessingml.document", "a.docx", "DOCX"],
+    ["application/octet-stream", null, "application/octet-stream"],
+    [null, null, null],
+  ])("has its file's format in a word: %s %s", (mime_type, filename, format) =>
+    expect(formatOf({ type: "media", kind: "document", mime_type, filename } as never)).toBe(
+      format,
+    ),
+  );
+});
+
 describe("the pill", () => {
   const told = (changes: object) => standing(en, { ...CONNECTION, ...changes }, 10_000);
   it("says each state in words of its own", () => {
@@ -62,6 +88,14 @@ describe("the pill", () => {
     expect(told({ status: "catching_up", pending: 1280 }).text).toBe("Catching up · 1,280");
     expect(told({ status: "offline" }).text).toBe("Offline");
     expect(told({ status: "stopped", stopReason: "revoked" }).text).toBe("Access withdrawn");
+  });
+  it("has a short word, where there is little room, for whatever stops it", () => {
+    const shorts = [en, ptBR].flatMap((words) =>
+      [{ status: "offline" }, { status: "stopped", stopReason: "attempts_used_up" }].map(
+        (changes) => standing(words, { ...CONNECTION, ...changes } as never, 0).short.length,
+      ),
+    );
+    expect(Math.max(...shorts)).toBeLessThanOrEqual("Atualizando".length);
   });
   it("makes no alarm of it when the user's inboxes changed, unless it lasts", () => {
     const away = { status: "reconnecting", lastClose: { code: 4411, reason: "access changed" } };

@@ -12,6 +12,8 @@ export class FakeHouse {
   /** Answers stand this many events behind the log, as projections may. */
   lag = 0;
   reachable = true;
+  /** Whether the token is none. */
+  refuses = false;
   /** Paths that hold this are not answered. */
   broken: string | null = null;
   readonly asked: string[] = [];
@@ -116,6 +118,10 @@ export class FakeHouse {
     this.asked.push(path);
     const isBroken = this.broken !== null && path.includes(this.broken);
     if (!this.reachable || isBroken) throw new TypeError("no route to host");
+    if (this.refuses) {
+      const problem = { type: "urn:malote:problem:unauthorized", title: "Who is it?", status: 401 };
+      return { ok: false, status: 401, json: async () => problem };
+    }
     const url = new URL(path, "http://localhost");
     const asOf = url.searchParams.get("as_of");
     const at = asOf === null ? Math.max(0, this.head - this.lag) : Number(asOf);

@@ -129,6 +129,53 @@ describe("effect and cursor in one transaction", () => {
   });
 });
 
+describe("signing in", () => {
+  it.each([
+    ["a token that is none", () => (house.refuses = true), 401],
+    ["a server that does not answer", () => (house.reachable = false), 0],
+  ])("keeps the form while it asks, and says why it failed: %s", async (_, trouble, status) => {
+    const store = open();
+    await until(() => store.getSnapshot().phase === "signed_out");
+    trouble();
+    const asked = store.signIn("token");
+    expect(store.getSnapshot().phase).toBe("signed_out");
+    await asked;
+    expect(store.getSnapshot()).toMatchObject({ phase: "signed_out", problem: { status } });
+    house.refuses = false;
+    house.reachable = true;
+    await store.signIn("token");
+    expect(store.getSnapshot()).toMatchObject({ user: "ana", problem: null });
+    await until(() => FakeSocket.all.length > 0);
+  });
+
+  it("asks nobody for a token while that of the link is tried", async () => {
+    const held = holdBack("/v1/me");
+    const store = open();
+    const phases: string[] = [];
+    store.subscribe(() => phases.push(store.getSnapshot().phase));
+    const asked = store.signIn("token");
+    await until(() => store.getSnapshot().complete === false && phases.length > 2);
+    held.come();
+    await asked;
+    expect(phases).not.toContain("signed_out");
+    await until(() => FakeSocket.all.length > 0);
+  });
+
+  it("leaves the inbox that is here readable when a link cannot be tried", async () => {
+    house.say("a", "kept");
+    await signedIn();
+    house.serve();
+    await until(() => stores[0]?.getSnapshot().phase === "ready");
+    stores[0]?.stop();
+    house.reachable = false;
+    FakeSocket.all = [];
+    const store = open();
+    await store.signIn("token");
+    await until(() => FakeSocket.all.length > 0);
+    expect(store.getSnapshot()).toMatchObject({ phase: "ready", problem: { status: 0 } });
+  });
+});
+
 describe("what must not stay", () => {
   it("forgets an erased message in memory and on this browser's disk, although the lists lag", async () => {
     house.say("a", "my card number");

@@ -32,6 +32,8 @@ export class BrowserStore implements InboxStore {
   #link: Connection | null = null;
   #leadAgain: ReturnType<typeof setTimeout> | undefined;
   #answeredClose: ConnectionState["lastClose"] = null;
+  /** A token is being tried: nobody is asked for another one meanwhile. */
+  #signingIn = false;
 
   // --- what the interface asks ---
 
@@ -105,14 +107,19 @@ export class BrowserStore implements InboxStore {
 
   async signIn(token: string): Promise<void> {
     const tab = this.#tab;
-    tab.set({ phase: "loading", problem: null });
+    // Who types a token keeps the form before them until there is an answer.
+    if (tab.state.phase !== "signed_out") tab.set({ phase: "loading" });
+    tab.set({ problem: null });
+    this.#signingIn = true;
     let user: string;
     try {
       ({ user } = await new Http(token).me());
     } catch (trouble) {
-      this.#refuse(trouble);
+      this.#signingIn = false;
+      await tab.turn(async () => this.#notSignedIn(trouble));
       return;
     }
+    this.#signingIn = false;
     await tab.turn(async () => {
       const known = await tab.database?.meta();
       if (known?.user !== user) await tab.database?.clear();
@@ -151,7 +158,8 @@ export class BrowserStore implements InboxStore {
     tab.contents.clear();
     if (meta === null) {
       const nobody = { user: null, complete: false, problem: null, leader: false };
-      tab.set({ phase: "signed_out", ...nobody, skipped: null, reset: null });
+      const phase = this.#signingIn ? "loading" : "signed_out";
+      tab.set({ phase, ...nobody, skipped: null, reset: null });
       return;
     }
     const phase = meta.cursor === null ? "loading" : "ready";
@@ -205,6 +213,16 @@ export class BrowserStore implements InboxStore {
     this.#neighbours.resign();
     this.#link?.stop("idle");
     this.#link = null;
+  }
+
+  /** Back to signing in, with the reason; without an answer the inbox that is here stays readable. */
+  #notSignedIn(trouble: unknown): void {
+    if (!(trouble instanceof ProblemError)) throw trouble;
+    const { problem } = trouble;
+    const { meta } = this.#tab;
+    const stays = meta !== null && problem.status !== 401;
+    const here = meta?.cursor == null ? "loading" : "ready";
+    this.#tab.set({ phase: stays ? here : "signed_out", problem });
   }
 
   /** A refused token is no error of the page: it leads back to signing in. */

@@ -22,6 +22,7 @@ export const en = {
   searchNothing: (q: string) => `Nothing found for “${q}”`,
   searchLocal: "Offline: only what this browser holds is searched",
   searchResults: (value: number) => `${conversations(value)} found`,
+  searchResultsAtLeast: (value: number) => `${n(value)}+ conversations found`,
   conversations: "Conversations",
   unread: (value: number) => `${n(value)} unread`,
   close: "Close",
@@ -47,6 +48,8 @@ export const en = {
   reconnectingSpoken: "Connection lost. Reconnecting.",
   accessChanged: "Your inboxes changed",
   offline: "Offline",
+  offlineShort: "Offline",
+  stoppedShort: "Stopped",
   stoppedTitle: {
     idle: "Not connected",
     signed_out: "Signed out",
@@ -108,7 +111,10 @@ export const en = {
 
   // signing in
   signIn: "Sign in",
-  signInHelp: "Open the link you were given, or paste your access token.",
+  signingIn: "Signing in …",
+  signInHelp: "Open the link you were given, or paste it or your access token here.",
+  tokenRefused:
+    "This token is not accepted: part of it may be missing, or its time is over. Try again, or ask for a new link.",
   token: "Access token",
   signOut: "Sign out",
   signedInUntil: (time: string) => `Signed in until ${time}. Then you need a new link.`,

@@ -20,7 +20,8 @@ export const ptBR: Words = {
   searching: "Buscando …",
   searchNothing: (q) => `Nada encontrado para “${q}”`,
   searchLocal: "Sem conexão: a busca cobre só o que está neste navegador",
-  searchResults: (value) => `${conversations(value)}`,
+  searchResults: (value) => `${conversations(value)} ${value === 1 ? "encontrada" : "encontradas"}`,
+  searchResultsAtLeast: (value) => `Mais de ${n(value - 1)} conversas encontradas`,
   conversations: "Conversas",
   unread: (value) => (value === 1 ? "1 não lida" : `${n(value)} não lidas`),
   close: "Fechar",
@@ -44,6 +45,8 @@ export const ptBR: Words = {
   reconnectingSpoken: "Conexão perdida. Reconectando.",
   accessChanged: "Suas caixas mudaram",
   offline: "Sem conexão",
+  offlineShort: "Offline",
+  stoppedShort: "Parada",
   stoppedTitle: {
     idle: "Desconectado",
     signed_out: "Sessão encerrada",
@@ -102,7 +105,10 @@ export const ptBR: Words = {
   },
 
   signIn: "Entrar",
-  signInHelp: "Abra o link que você recebeu ou cole seu token de acesso.",
+  signingIn: "Entrando …",
+  signInHelp: "Abra o link que você recebeu, ou cole aqui o link ou seu token de acesso.",
+  tokenRefused:
+    "Este token não foi aceito: pode faltar uma parte, ou o prazo dele acabou. Tente de novo ou peça um novo link.",
   token: "Token de acesso",
   signOut: "Sair",
   signedInUntil: (time) => `Seu acesso vale até ${time}. Depois é preciso um novo link.`,
