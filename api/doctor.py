@@ -174,6 +174,11 @@ def _keyring(settings: Settings) -> Iterator[Finding]:
     except KeyringDamaged as damaged:
         yield Finding("keyring", "fault", f"{damaged}; put the copy you keep in its place")
         return
+    if not _projections_path(settings).exists():
+        yield Finding(
+            "keyring", "warning", "can be read; the next start tells whose secrets it has"
+        )
+        return
     access = _access(settings)
     now_s = int(time.time())
     bare = [name for name in sorted(access.inboxes) if not active(keyring.secrets(name), now_s)]
@@ -181,7 +186,9 @@ def _keyring(settings: Settings) -> Iterator[Finding]:
         told = f"no live secret, every webhook is refused: {', '.join(bare)}"
         yield Finding("keyring", "fault", told)
     else:
-        yield Finding("keyring", "ok", f"{len(access.inboxes)} inboxes, each with a live secret")
+        count = len(access.inboxes)
+        told = f"{count} inbox{'' if count == 1 else 'es'}, each with a live secret"
+        yield Finding("keyring", "ok", told)
 
 
 def _projections_path(settings: Settings) -> Path:
@@ -213,6 +220,9 @@ def _projections(settings: Settings) -> Iterator[Finding]:
 
 def _digests(settings: Settings) -> Iterator[Finding]:
     """Fold the log once more, in memory, up to where the file stands, and compare."""
+    if not _projections_path(settings).exists():
+        yield Finding("digests", "warning", "there are no projections to compare yet")
+        return
     with closing(open_projections(_projections_path(settings))) as db:
         db.execute("BEGIN")  # rows and checkpoint of one moment
         standing = {position for (position,) in db.execute("SELECT position FROM checkpoint")}
@@ -266,7 +276,8 @@ def _port(settings: Settings) -> Iterator[Finding]:
         except OSError as taken:
             ours = settings.data.is_dir() and runs(settings.data)
             verdict: Verdict = "ok" if ours else "fault"
-            yield Finding("port", verdict, f"{where}: {taken.strerror}{', by it' if ours else ''}")
+            told = f"{where} is its own" if ours else f"{where}: {taken.strerror}"
+            yield Finding("port", verdict, told)
         else:
             yield Finding("port", "ok", f"{where} is free")
 

@@ -185,7 +185,10 @@ def _summary(event: Event) -> str:
         case InboxCreated():
             return f"{event.inbox} ({event.provider})"
         case MemberAdded():
-            return f"{event.user}, {event.role}: {', '.join(event.inboxes) or 'no inbox'}"
+            seen = ", ".join(event.inboxes) or "no inbox"
+            return (
+                f"{event.user}, {event.role} of {seen if event.role == 'member' else 'every inbox'}"
+            )
         case MemberRemoved():
             return f"{event.user} from {event.inbox or 'everything'}"
         case TokenIssued():

@@ -96,6 +96,7 @@ async def play(
 def _explained(url: str) -> Sequence[str]:
     return (
         "Open it: the inbox, as these messages reach it. Pull its cable and watch it recover.",
+        "The clock beside the search shows its past (t); your menu has Operations.",
         f"The token opens the API too, for a day, as `{VISITOR}`: {url}/v1/conversations",
     )
 

@@ -65,7 +65,7 @@ def received(page: Page) -> int:
 def test_the_printed_link_shows_messages_arrive_and_the_cable_cut_and_recover(
     demo: str, page: Page
 ) -> None:
-    """Nothing is asked for but a click on the link and one on the button."""
+    """By clicks alone; and the past and the operations are shown to whoever looks for them."""
     page.goto(demo)
     live(page)
     expect(page.get_by_role("option").first).to_be_visible()
@@ -81,6 +81,11 @@ def test_the_printed_link_shows_messages_arrive_and_the_cable_cut_and_recover(
     page.wait_for_function(COUNT_ABOVE, arg=away)
     page.get_by_role("button", name="Sync", exact=True).click()
     expect(page.locator(".toast")).to_contain_text("verified")
+    page.get_by_role("button", name="Timeline").click()
+    expect(page.get_by_role("slider", name="Moment")).to_be_visible()
+    page.get_by_role("button", name="Menu").click()
+    page.get_by_role("button", name="Operations").click()
+    expect(page.get_by_role("row").filter(has_text="bruno")).to_contain_text("phone")
 
 
 COUNT_ABOVE = """before => [...document.querySelectorAll('.unread [aria-hidden]')]

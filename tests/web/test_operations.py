@@ -81,6 +81,22 @@ def test_what_was_put_aside_is_delivered_again_by_one_click(own_house: House, pa
     expect(page.get_by_text("Nothing is put aside")).to_be_visible()
 
 
+def test_on_a_phone_a_long_name_pushes_no_figure_out_of_sight(
+    own_house: House, profile: Profile
+) -> None:
+    """The name gives way; how far a device is behind is to be read."""
+    page = profile(390, 844).new_page()
+    own_house.ask("add_user", name="n" * 64, role="member", inboxes=["support"])
+    token = own_house.ask("create_token", user="n" * 64)["token"]
+    page.goto(own_house.link("adm"))
+    live(page)
+    page.evaluate(REFUSING, token)
+    operations(page)
+    named = page.get_by_role("row").filter(has_text="nnn")
+    named.scroll_into_view_if_needed()
+    expect(named.get_by_role("cell").nth(2)).to_be_in_viewport(ratio=1)
+
+
 def test_nobody_else_is_led_there(house: House, page: Page) -> None:
     """Not by the menu and not by the address."""
     house.say("hello")

@@ -42,6 +42,15 @@ def shown(page: Page, house: House) -> Locator:
     return bar
 
 
+def test_a_moment_that_the_log_has_not_is_told_in_plain_words(seen: House, page: Page) -> None:
+    """No parameter's name, and a way back."""
+    bar = shown(page, seen)
+    page.goto(f"{page.url}#at=999999999")
+    expect(bar.get_by_role("alert")).to_contain_text("The log has no such moment.")
+    bar.get_by_role("button", name="Back to now").click()
+    expect(bar.get_by_role("alert")).to_have_count(0)
+
+
 def test_an_auditor_goes_back_message_by_message_and_returns(seen: House, page: Page) -> None:
     """List, messages and position are as of then; what arrives meanwhile is not mixed in."""
     seen.say("first")

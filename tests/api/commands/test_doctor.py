@@ -47,6 +47,13 @@ def test_a_healthy_folder_is_well_also_when_folded_once_more(place: Place) -> No
     assert {name: after[name] for name in before} == before
 
 
+def test_a_restored_folder_that_was_not_started_yet_has_no_fault(place: Place) -> None:
+    """There is nothing to compare a fold with; the next start makes it."""
+    (place.folder / "projections.db").unlink()
+    code, findings = found(place.folder, "--deep")
+    assert (code, findings["digests"][0]) == (0, "warning")
+
+
 def test_beside_a_running_server_its_port_is_no_fault(place: Place) -> None:
     """The port is taken by the server whose folder this is."""
     with serving(place.folder), socket.create_server(("127.0.0.1", 0)) as taken:

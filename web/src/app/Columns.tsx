@@ -71,8 +71,10 @@ export function Columns({
   };
   const dimmed = useLasting(state.connection.downSince !== null, DIM_AFTER_MS);
   const empty = seen.phase === "ready" && seen.complete && seen.conversations.length === 0;
+  // A search says itself that it found nothing, and the banner that the device was not here yet.
+  const toldElsewhere = search.ids !== null || (past.whose !== null && past.screen === null);
   const nothing = inbox !== null ? words.nothingInInbox : inPast ? words.nothingYet : null;
-  const emptyText = search.ids === null ? nothing : null; // a search says itself that it found nothing
+  const emptyText = toldElsewhere ? null : nothing;
   const first = empty && !inPast && me !== null ? <FirstRun store={store} me={me} /> : null;
   const classes = ["columns", open === null ? "" : "columns-open", dimmed ? "dimmed" : ""];
   return (

@@ -52,7 +52,12 @@ export function Timeline({
             </option>
           ))}
         </select>
-        <button type="button" className="icon-button" aria-label={words.close} onClick={onClose}>
+        <button
+          type="button"
+          className="icon-button timeline-close"
+          aria-label={words.close}
+          onClick={onClose}
+        >
           <CloseIcon size={16} />
         </button>
       </div>
@@ -70,7 +75,8 @@ function Standing({ past }: { readonly past: Past }) {
   if (problem !== null) {
     return (
       <p role="alert">
-        <ProblemText problem={problem} /> <BackToNow />
+        {problem.status === 400 ? words.noSuchMoment : <ProblemText problem={problem} />}{" "}
+        <BackToNow />
       </p>
     );
   }

@@ -220,6 +220,7 @@ export const en = {
   messageBefore: "Before the last message",
   messageAfter: "To the next message",
   nothingYet: "Nothing had arrived yet",
+  noSuchMoment: "The log has no such moment.",
   notHere: "This conversation is not here at this moment",
   signed: "Signed history",
   signedUpTo: (position: string, age: string) => `Signed to ${position} · ${age}`,
