@@ -454,6 +454,16 @@ def test_damage_that_no_event_shows_is_found_by_quick_check(file: Path) -> None:
     assert (fault.kind, fault.position) == ("file", None)
 
 
+@pytest.mark.parametrize(
+    "values_", ["x'00', NULL", "x'00', 1.5", "x'00', '5'", "x'00', 0", "'text', 5", "NULL, 5"]
+)
+def test_a_key_of_another_kind_is_found_in_a_table_that_takes_any(file: Path, values_: str) -> None:
+    """Of quick_check only the part is heard that looks at trees: kinds are looked at apart."""
+    tamper(file, "DROP TABLE keys", "CREATE TABLE keys (digest, position)")
+    tamper(file, f"INSERT INTO keys VALUES ({values_})")  # noqa: S608
+    assert fault_of(file).kind == "key"
+
+
 def break_index(file: Path) -> None:
     """Damage the root of the index over what members see, and nothing else."""
     with closing(sqlite3.connect(file)) as log:
