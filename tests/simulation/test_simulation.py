@@ -20,7 +20,7 @@ from tests.simulation.mutants import MUTANTS, Mutant, planted
 from tests.simulation.run import Outcome, simulate
 
 ROOT = Path(__file__).parents[2]
-SEEDS = int(os.environ.get("MALOTE_SEEDS", "1000"))
+SEEDS = int(os.environ.get("MALOTE_SEEDS", "3000"))
 IN_A_TEST = 25
 KEPT = [
     int(line.split()[0])
