@@ -48,6 +48,15 @@ def compacted(after: int, until: int, events: Iterable[RecordedEvent]) -> Heartb
     )
 
 
+def compacted_by(events: Iterable[RecordedEvent]) -> Iterator[tuple[int, int]]:
+    """The ranges, (after, until], whose heartbeats these newly recorded events compact."""
+    for recorded in events:
+        if recorded.type == HeartbeatsCompacted.type:
+            event = decode_recorded(recorded)
+            assert isinstance(event, HeartbeatsCompacted)
+            yield event.after, event.until
+
+
 def samples(
     event: HeartbeatsCompacted,
 ) -> Iterator[tuple[CompactedBeats, tuple[int, int, int, int]]]:

@@ -23,6 +23,7 @@ from eventstore.backup import restore
 from eventstore.chain import GENESIS
 from eventstore.codec import encode
 from eventstore.commit import CommitFigures, Committer, LogHalted, LogUnavailable, Source, State
+from eventstore.compaction import compacted_by
 from eventstore.connection import Fetch, Readers, is_corrupt
 from eventstore.cursor import Cursor
 from eventstore.draft import Draft, Receipt
@@ -286,6 +287,8 @@ class EventLog:
             self.tail.erase(erased)
             self._recent.erase(erased)
             self._erasures += 1
+        for after, until in compacted_by(events):
+            self._recent.compact(after, until)
         for grown in self._awaited:
             if not grown.done():
                 grown.set_result(None)

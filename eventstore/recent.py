@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Collection, Sequence
 from itertools import islice
 
+from eventstore.compaction import BEATS
 from eventstore.erasure import without_data
 from eventstore.events import RecordedEvent
 
@@ -42,6 +43,12 @@ class Recent:
             if 0 <= index < len(self._events):
                 self._bytes -= _size(self._events[index])
                 self._events[index] = without_data(self._events[index])
+
+    def compact(self, after: int, until: int) -> None:
+        """Hold the heartbeats with ``after`` < position <= ``until`` without their data."""
+        start, end = max(0, after - self.since), max(0, until - self.since)
+        beats = [each.position for each in islice(self._events, start, end) if each.type in BEATS]
+        self.erase(beats)
 
     def read(
         self,
