@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any, get_args
 from urllib.parse import urlsplit
 
+import orjson
+
 from api.event_schemas import event
+from api.frame_examples import EXAMPLES
 from api.house import RELEASE
-from api.openapi import LICENCE
+from api.openapi import LICENCE, headline
 from api.schemas import Schema, Schemas, description
 from transport.frames import (
     SUBPROTOCOL,
@@ -16,6 +19,7 @@ from transport.frames import (
     Events,
     Replayed,
     ServerFrame,
+    encode_frame,
     frame_type,
 )
 
@@ -64,9 +68,14 @@ def _message(cls: type[Any], schemas: Schemas) -> dict[str, Any]:
     text = description(cls)
     return {
         "name": frame_type(cls),
-        "title": text.partition(".")[0],
+        "title": headline(text),
         "summary": text,
         "payload": _payload(cls, schemas),
+        "examples": [
+            {"payload": orjson.loads(encode_frame(frame))}
+            for frame in EXAMPLES
+            if type(frame) is cls
+        ],
     }
 
 

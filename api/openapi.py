@@ -10,6 +10,7 @@ from starlette.routing import BaseRoute, Route
 
 from api.house import RELEASE
 from api.operations import NAME, OPERATIONS, TEXT, Operation
+from api.parameters import MEANINGS
 from api.problems import (
     FORBIDDEN,
     HOST_UNKNOWN,
@@ -24,6 +25,24 @@ from api.schemas import Schema, Schemas, description, object_of
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 LICENCE = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
 EVERYWHERE = (HOST_UNKNOWN, TOO_MANY_REQUESTS, INTERNAL)
+TAGS = {
+    "Webhooks": "What providers post, and their handshakes.",
+    "Inbox": "What agents and their devices ask: conversations, events, deliveries.",
+    "Audit": "The history, and the inbox as it was: for auditors and administrators.",
+    "Operations": "How the server is: for administrators, probes and scrapers.",
+    "Documents": "What describes all this to programs.",
+}
+_TAGGED = (
+    ("/webhooks/", "Webhooks"),
+    ("/v1/audit/", "Audit"),
+    ("/v1/metrics/", "Operations"),
+    ("/v1/", "Inbox"),
+    ("/openapi.json", "Documents"),
+    ("/asyncapi.json", "Documents"),
+    ("/", "Operations"),
+)
+"""The first one that a path begins with decides."""
+
 _PATH_PARAMETER = re.compile(r"{(\w+)}")
 
 
@@ -45,6 +64,7 @@ def openapi(routes: Sequence[BaseRoute]) -> dict[str, Any]:
             "summary": "A self-hosted real-time inbox on one event log.",
             "license": LICENCE,
         },
+        "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
         "paths": paths,
         "components": {
             "schemas": schemas.named,
@@ -78,7 +98,8 @@ def _operation(method: str, route: Route, of: Operation, schemas: Schemas) -> di
     headers = [_parameter(name, "header", schema) for name, schema in of.headers.items()]
     return {
         "operationId": f"{method.lower()}_{re.sub(r'[^a-z0-9]+', '_', route.path.strip('/'))}",
-        "summary": text.partition(".")[0] if text else route.path,
+        "tags": [next(tag for start, tag in _TAGGED if route.path.startswith(start))],
+        "summary": headline(text) if text else route.path,
         "description": text,
         "parameters": [*path, *query, *headers],
         **({"requestBody": _body(of.body)} if of.body is not None else {}),
@@ -88,8 +109,19 @@ def _operation(method: str, route: Route, of: Operation, schemas: Schemas) -> di
     }
 
 
+def headline(text: str) -> str:
+    """The first sentence, for where no markup is read."""
+    return text.partition(".")[0].replace("``", "")
+
+
 def _parameter(name: str, place: str, schema: Schema) -> dict[str, Any]:
-    return {"name": name, "in": place, "required": place == "path", "schema": schema}
+    return {
+        "name": name,
+        "in": place,
+        "description": MEANINGS[name],
+        "required": place == "path",
+        "schema": schema,
+    }
 
 
 def _body(schema: Schema) -> dict[str, Any]:

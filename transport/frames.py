@@ -171,15 +171,12 @@ class Refreshed:
 
 @frozen
 class Events:
-    """The next events. ``after`` is the cursor they follow, ``cursor`` the last one's own.
-
-    On the wire ``events`` holds event objects (PROTOCOL section 2), here as decoded JSON.
-    """
+    """The next events. ``after`` is the cursor they follow, ``cursor`` the last one's own."""
 
     after: Cursor
     cursor: Cursor
     attempt: int
-    events: tuple[dict[str, Any], ...]
+    events: tuple[dict[str, Any], ...]  # decoded; what is sent is put together below
 
 
 @frozen

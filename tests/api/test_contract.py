@@ -20,6 +20,7 @@ from api.app import ROUTES
 from api.asyncapi import asyncapi
 from api.openapi import openapi
 from api.operations import OPERATIONS
+from api.parameters import MEANINGS
 from api.problems import PROBLEMS
 from api.routes import query
 from tests.api.serving import Place, chat, order, post, serving
@@ -208,6 +209,28 @@ def test_the_frames_are_all_in_the_asyncapi_document(client: TestClient) -> None
         "pathname": "/",
         "protocol": "ws",
     }
+
+
+def test_each_kind_of_frame_has_an_example_that_is_one(client: TestClient) -> None:
+    """Whoever writes a client sees what comes and goes; each is valid by its own schema."""
+    document = client.get("/asyncapi.json").json()
+    for name, message in document["components"]["messages"].items():
+        [example] = message["examples"]
+        assert example["payload"]["type"] == name
+        schema = {**message["payload"], "components": document["components"]}
+        jsonschema_rs.Draft202012Validator(schema).validate(example["payload"])
+
+
+def test_each_operation_and_parameter_says_what_it_is_for() -> None:
+    """In words without markup where viewers show none, under a heading that is told."""
+    document = openapi(ROUTES)
+    told = {tag["name"] for tag in document["tags"]}
+    operations = [each for path in document["paths"].values() for each in path.values()]
+    assert {tag for each in operations for tag in each["tags"]} == told
+    assert not [each["summary"] for each in operations if "`" in each["summary"]]
+    parameters = [one for each in operations for one in each["parameters"]]
+    assert all(one["description"].endswith(".") for one in parameters)
+    assert {one["name"] for one in parameters} == set(MEANINGS)
 
 
 def test_every_reference_of_both_documents_leads_somewhere() -> None:

@@ -178,6 +178,25 @@ def test_the_dashboard_asks_for_what_is_exported(client: TestClient, place: Plac
     assert max(x for x, _ in cells) < 24
 
 
+def test_no_panel_draws_seconds_bytes_and_counts_on_one_axis() -> None:
+    """What is of another unit than its panel has an axis of its own, and no factor to fit in."""
+    panels = json.loads((DOCS / "grafana-dashboard.json").read_text())["panels"]
+    for panel in panels:
+        units = panel["fieldConfig"]
+        own = {
+            rule["matcher"]["options"]: rule["properties"][0]["value"]
+            for rule in units["overrides"]
+        }
+        for target in panel["targets"]:
+            unit = own.get(target["legendFormat"], units["defaults"]["unit"])
+            assert (unit == "s") == _is_time(target["expr"]), target["expr"]
+            assert (unit == "bytes") == ("_bytes" in target["expr"]), target["expr"]
+
+
+def _is_time(expression: str) -> bool:
+    return "_seconds" in expression and "cpu" not in expression
+
+
 def test_the_alerts_ask_for_what_is_exported_and_say_what_to_do(
     client: TestClient, place: Place
 ) -> None:
