@@ -10,6 +10,10 @@ import pytest
 import structlog
 from hypothesis import settings
 
+# Each HTTP client would read all of the machine's certificates, for 60 ms; none here speaks TLS.
+os.environ.pop("SSL_CERT_FILE", None)
+os.environ["SSL_CERT_DIR"] = os.devnull
+
 settings.register_profile("malote", parent=settings.default, deadline=None)
 settings.load_profile("malote")
 

@@ -34,6 +34,8 @@ SECRET = "an app secret of the acceptance tests"
 VERIFY_TOKEN = "verify-me"
 START_TIMEOUT_S = 30.0
 PATIENCE_S = 60.0
+AGAIN_S = 0.05
+"""Between two tries: more of them would take the processor from those who are waited for."""
 SERVE = ("-m", "api.commands", "serve", "--host", "127.0.0.1", "--port", "0")
 
 
@@ -193,7 +195,7 @@ class Provider:
                 )
             except httpx2.TransportError:
                 self.repeats += 1
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(AGAIN_S)
                 continue
             if answer.status_code == 200:
                 [receipt] = answer.json()["receipts"]
@@ -201,7 +203,7 @@ class Provider:
                 return
             assert answer.status_code == 503, answer.text
             self.repeats += 1
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(AGAIN_S)
 
 
 @define
@@ -275,7 +277,7 @@ async def until(condition: Callable[[], bool], what: str) -> None:
     deadline = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < deadline, f"never happened: {what}"
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(AGAIN_S)
 
 
 def recorded(folder: Path) -> list[tuple[int, str, str | None]]:
