@@ -14,7 +14,6 @@ from collections.abc import Awaitable, Callable
 from functools import wraps
 from typing import Any, TypeAlias, get_args
 
-import jwt
 from attrs import frozen
 from starlette.requests import Request
 from starlette.responses import Response
@@ -121,6 +120,8 @@ class Gate:
         return Principal(row.user, member.role, seen, token_id, row.expires_at_us)
 
     def _from_backend(self, token: str, secret: str) -> Principal | None:
+        import jwt  # of all servers only those that have a secret need it, and half of OpenSSL
+
         try:
             # One algorithm, named here and not by the token (RFC 8725, 3.1).
             claims = jwt.decode(
