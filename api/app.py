@@ -45,7 +45,7 @@ from api.routes.live import LiveSessions
 from api.settings import Settings
 from api.tally import Tally
 from eventstore.log import LogUnavailable
-from projections.projector import PositionUnknown, ProjectionsBehind
+from projections.projector import HistoryTooLong, PositionUnknown, ProjectionsBehind
 
 Lifespan: TypeAlias = Callable[[Starlette], AbstractAsyncContextManager[State]]
 
@@ -91,6 +91,7 @@ EXCEPTION_HANDLERS = {
     LogUnavailable: problems.answer_log_unavailable,
     ProjectionsBehind: problems.answer_projections_behind,
     PositionUnknown: problems.answer_position_unknown,
+    HistoryTooLong: problems.answer_history_too_long,
     HTTPException: problems.answer_http_exception,
 }
 

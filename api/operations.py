@@ -28,6 +28,7 @@ from api.problems import (
     CURSOR_MALFORMED,
     CURSOR_OF_ANOTHER_HISTORY,
     ENCODING_NOT_SUPPORTED,
+    HISTORY_TOO_LONG,
     LOG_UNAVAILABLE,
     NOT_FOUND,
     OVERLOADED,
@@ -305,7 +306,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
             "limit": limit(ACCOUNTS_MAX),
             "as_of": MOMENT,
         },
-        problems=(BAD_REQUEST, *_LATER),
+        problems=(BAD_REQUEST, HISTORY_TOO_LONG, *_LATER),
     ),
     ("GET", "/v1/audit/presence"): Operation(
         _presence,

@@ -18,7 +18,7 @@ from starlette.responses import Response
 
 from api.tally import address_of, tally_of
 from eventstore.log import LogUnavailable
-from projections.projector import PositionUnknown, ProjectionsBehind
+from projections.projector import HistoryTooLong, PositionUnknown, ProjectionsBehind
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -51,6 +51,7 @@ BODY_TOO_LARGE = ProblemType("body-too-large", 413, "The body is larger than all
 ENCODING_NOT_SUPPORTED = ProblemType(
     "encoding-not-supported", 415, "Bodies are taken without Content-Encoding only"
 )
+HISTORY_TOO_LONG = ProblemType("history-too-long", 422, "That is too much history for an answer")
 TOO_MANY_REQUESTS = ProblemType("too-many-requests", 429, "That is more than one may ask")
 INTERNAL = ProblemType("internal", 500, "Something went wrong here; the fault is ours")
 OVERLOADED = ProblemType("overloaded", 503, "That cannot be done at this moment; ask again")
@@ -69,6 +70,7 @@ PROBLEMS = (
     CURSOR_OF_ANOTHER_HISTORY,
     BODY_TOO_LARGE,
     ENCODING_NOT_SUPPORTED,
+    HISTORY_TOO_LONG,
     TOO_MANY_REQUESTS,
     INTERNAL,
     OVERLOADED,
@@ -154,6 +156,13 @@ async def answer_position_unknown(request: Request, unknown: Exception) -> Respo
     """Starlette's exception handler for :class:`PositionUnknown`: the log is not so long yet."""
     assert isinstance(unknown, PositionUnknown)
     return await answer_problem(request, Problem(BAD_REQUEST, str(unknown)))
+
+
+async def answer_history_too_long(request: Request, refusal: Exception) -> Response:
+    """Starlette's exception handler for :class:`HistoryTooLong`, which only the ledger meets."""
+    assert isinstance(refusal, HistoryTooLong)
+    elsewhere = f"on the server's machine: malote ledger --at {refusal.position}"
+    return await answer_problem(request, Problem(HISTORY_TOO_LONG, f"{refusal}; {elsewhere}"))
 
 
 async def answer_http_exception(request: Request, refusal: Exception) -> Response:

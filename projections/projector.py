@@ -36,6 +36,9 @@ PAGE_EVENTS = 1_000
 RETRY_PAUSE_S = 1.0
 GATHER_S = 0.1
 PURGE_TRIES = 20
+FOLDED_MAX = 200_000
+"""For one answer, some ten seconds' worth."""
+
 HISTORIES_MAX = 2
 """Questions that are answered at a time by folding the log into memory."""
 
@@ -55,6 +58,14 @@ class ProjectionsBehind(Exception):
 
 class PositionUnknown(LookupError):
     """The log has no such position yet."""
+
+
+class HistoryTooLong(Exception):
+    """So many events are not folded for an answer; ``position`` is the one asked about."""
+
+    def __init__(self, position: int) -> None:
+        super().__init__(f"up to {position} are more than the {FOLDED_MAX:,} events folded at once")
+        self.position = position
 
 
 class Projector:
@@ -305,13 +316,16 @@ class Projector:
         """Answer as of a position what was answered there, the same at any time (G14).
 
         From the rows of today where the question says how, or else by folding the log up to there.
-        Raises :class:`PositionUnknown` beyond the head, :class:`ProjectionsBehind`.
+        Raises :class:`PositionUnknown` beyond the head, :class:`HistoryTooLong` where that would be
+        too much, :class:`ProjectionsBehind`.
         """
         cursor = await self._log.cursor_at(position)
         if cursor is None:
             raise PositionUnknown(f"there is no position {position} yet")
         past = query.at(position, await self._log.recorded_at(position) or 0)
         if past is None:
+            if position > FOLDED_MAX:
+                raise HistoryTooLong(position)
             return await self.fold_as_of(position, query)
         await self.wait_for(position)
         return Answer((await self._ask(self._past, past)).rows, cursor)

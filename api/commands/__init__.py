@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, str] = {
     "deliveries": "deliveries:deliveries",
     "trace": "trace:trace",
     "screen": "screen:screen",
+    "ledger": "ledger:ledger",
     "verify": "verify:verify",
     "checkpoint": "checkpoint:checkpoint",
     "redact": "redact:redact",

@@ -10,6 +10,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from tests.api.serving import Place, chat, connect, hello, order, post, receive
+from tests.api.test_contract import demand_true
 from transport.ack_ranges import AckRanges
 
 TERMS = ("addressed", "acknowledged", "outstanding", "parked", "skipped", "withdrawn", "residue")
@@ -102,6 +103,20 @@ def test_what_is_put_aside_and_delivered_again_is_accounted_for_at_each_step(
     until_recorded(client, "client.disconnected")
     [account] = asked(client, place)["accounts"]
     assert terms(account) == {"addressed": addressed, "acknowledged": addressed}
+
+
+def test_more_history_than_is_folded_for_an_answer_is_refused_with_the_way_to_have_it(
+    client: TestClient, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A million events would take a minute, and hold up others; a command has no bound."""
+    handle(client, place, 1)
+    monkeypatch.setattr("projections.projector.FOLDED_MAX", 5)
+    asked(client, place, as_of=5)
+    answer = client.get("/v1/audit/ledger?as_of=6", headers=place.headers("aud"))
+    demand_true(client.get("/openapi.json").json(), "GET", "/v1/audit/ledger", answer)
+    assert answer.status_code == 422
+    assert answer.json()["type"] == "urn:malote:problem:history-too-long"
+    assert answer.json()["detail"].endswith("malote ledger --at 6")
 
 
 @pytest.mark.parametrize("bad", ["device=ana", "after=", "limit=0", "as_of=soon", "user=ana"])
