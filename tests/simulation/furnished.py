@@ -1,9 +1,9 @@
 """Projections files that come with their tables: a seed need not compile what all seeds share.
 
-To make them is a fifth of an ordinary seed and a third of a thorough one, and always the same: they
-are made once a process, by the store itself, for a log of no name. Each new file begins as a copy
-that bears the name of its log. The store then opens it as it opens any file, so that all it checks
-is checked.
+To make them was a fifth of a thorough seed and a sixteenth of an ordinary one, and always the same:
+they are made once a process, by the store itself, for a log of no name. Each new file begins as a
+copy that bears the name of its log. The store then opens it as it opens any file, so that all it
+checks is checked.
 """
 
 from __future__ import annotations
