@@ -249,8 +249,8 @@ class _Walk:
         try:
             # As _link, but join takes strings only: here nothing else looks at the kinds.
             head = "\n".join((
-                f"malote/1\n{position}\n{at}", stream, conversation or _ABSENT[conversation], type_,
-                f"{version!r}", correlation or _ABSENT[correlation],
+                "malote/1", str(position), str(at), stream, conversation or _ABSENT[conversation],
+                type_, f"{version!r}", correlation or _ABSENT[correlation],
                 "" if cause is None else f"{cause!r}", "",
             ))  # fmt: skip
             link = _empty_hash()
