@@ -27,6 +27,7 @@ from attrs import define, field
 from api.control import call
 from api.providers import PROVIDERS
 from api.providers.contract import Secret
+from tests.acceptance.forked import Forked
 from transport.client import connect
 from transport.cursor_store import SqliteCursorStore
 
@@ -60,22 +61,29 @@ class Server:
     folder: Path
     command: Sequence[str] = SERVE
     level: str = "warning"
-    process: subprocess.Popen[bytes] | None = None
+    process: subprocess.Popen[bytes] | Forked | None = None
     url: str = ""
+    forked: bool = False
+    """Without the start of an interpreter, for tests with many a start."""
 
     def start(self, port: int = 0) -> None:
         """Start it and wait until it answers /readyz; on `port`, so that clients find it again."""
         command = [str(port) if word == "0" and port else word for word in self.command]
-        self.process = subprocess.Popen(
-            [sys.executable, *command],
-            # A line a webhook would fill the pipe, which nobody reads, and then the server waits.
-            env={**os.environ, "MALOTE_DATA": str(self.folder), "MALOTE_LOG_LEVEL": self.level},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
+        # A line a webhook would fill the pipe, which nobody reads, and then the server waits.
+        own = {"MALOTE_DATA": str(self.folder), "MALOTE_LOG_LEVEL": self.level}
+        if self.forked:
+            _, _, *words = command
+            self.process = Forked(words, os.environ | own)
+        else:
+            self.process = subprocess.Popen(
+                [sys.executable, *command],
+                env=os.environ | own,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+            )
         self.url = self._wait_for_url(self.process)
 
-    def _wait_for_url(self, process: subprocess.Popen[bytes]) -> str:
+    def _wait_for_url(self, process: subprocess.Popen[bytes] | Forked) -> str:
         deadline, printed = time.monotonic() + START_TIMEOUT_S, b""
         assert process.stdout is not None
         while time.monotonic() < deadline:
@@ -113,10 +121,10 @@ class Server:
 
 @contextlib.contextmanager
 def running(
-    folder: Path, command: Sequence[str] = SERVE, level: str = "warning"
+    folder: Path, command: Sequence[str] = SERVE, level: str = "warning", *, forked: bool = False
 ) -> Iterator[Server]:
     """A server in `folder`; whatever the test does, the process is gone at the end."""
-    server = Server(folder, command, level)
+    server = Server(folder, command, level, forked=forked)
     try:
         server.start()
         yield server
