@@ -7,12 +7,13 @@ from contextlib import closing
 from itertools import takewhile
 
 import click
+import orjson
 
 from api.commands.exits import CannotStart, Failed, data_folder
 from api.commands.screen import At
-from api.commands.tables import print_table
 from api.log_reader import LogReader
 from api.moment import Moment
+from api.terminal import one_line
 from projections.ledger import LEDGER, Account, list_accounts
 from projections.projection import to_json
 from projections.store import MEMORY, Store
@@ -42,9 +43,19 @@ def ledger(device: str | None, at: Moment | None, as_json: bool) -> None:
     if not rows and not as_json:
         click.echo("no device had an account", err=True)
         return
-    print_table([to_json(row) for row in rows], as_json=as_json)
+    for row in rows:
+        click.echo(orjson.dumps(to_json(row)) if as_json else _line(row))
     if wrong := [f"{row.user}/{row.device}" for row in rows if row.residue]:
         raise Failed(f"these accounts do not balance: {', '.join(wrong)}")
+
+
+def _line(row: Account) -> str:
+    """The equation, without the terms that are 0."""
+    names = ("acknowledged", "outstanding", "parked", "skipped", "withdrawn", "residue")
+    terms = [f"{count:,} {name}" for name in names if (count := getattr(row, name))]
+    where = f"ack floor {row.ack_floor:,}{', connected' if row.connected else ''}"
+    whose = one_line(f"{row.user}/{row.device}")
+    return f"{whose}  {row.addressed:,} addressed = {' + '.join(terms) or '0'}  ({where})"
 
 
 def _position(reader: LogReader, at: Moment | None) -> int:
