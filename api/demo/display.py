@@ -74,7 +74,7 @@ class Display:
         self._print(Text.assemble("──", title, rule))
         self._console.print(Text(link, "bold cyan"), soft_wrap=True)
         for line in lines:
-            self._print(Text(line, "dim"))
+            self._console.print(Text(line, "dim"), width=self.width)
         self._print(Text("─" * self.width))
 
     def end(self, text: str, *, well: bool) -> None:

@@ -82,6 +82,12 @@ def test_there_is_no_escape_where_there_is_no_terminal() -> None:
 def test_the_login_link_is_never_broken_by_a_frame(width: int) -> None:
     """It can be copied and clicked, in a window of any width."""
     console = Console(file=io.StringIO(), width=width, force_terminal=True, legacy_windows=False)
-    Display(console).box(LINK, "what it is for")
+    what_for = ("what it is for " * 6).strip()
+    Display(console).box(LINK, what_for)
     assert isinstance(console.file, io.StringIO)
-    assert LINK in "\n".join(plain(console.file.getvalue()))
+    lines = plain(console.file.getvalue())
+    assert LINK in "\n".join(lines)
+    told = [line for line in lines if LINK not in line]
+    assert all(cell_len(line) <= max(width, len(LINK) + 4) for line in told)
+    if width < len(LINK):
+        assert all(cell_len(line) <= width for line in told), "words are not broken either"
