@@ -78,7 +78,7 @@ async def deliver(server: Server, inbox: str, webhook: tuple[bytes, dict[str, st
 def serve(tmp_path: Path, scenario: Callable[[Server, Place], Awaitable[Any]]) -> None:
     """Run a scenario beside a server process on a furnished folder."""
     place = furnished(tmp_path / "data")
-    with running(place.folder) as server:
+    with running(place.folder, forked=True) as server:
         asyncio.run(scenario(server, place))  # type: ignore[arg-type] # an async def gives a coroutine
 
 

@@ -136,7 +136,7 @@ def asked(question: Coroutine[Any, Any, T]) -> T:
 @contextlib.contextmanager
 def opened(folder: Path, command: Sequence[str] = SERVE) -> Iterator[House]:
     """A server of its own, with a member, an administrator and an auditor."""
-    with running(folder, command) as server:
+    with running(folder, command, forked=command is SERVE) as server:
         everybody = {"ana": "member", "adm": "admin", "aud": "auditor"}
         yield House(server, asked(furnish_inbox(folder, "support", everybody)))
 
