@@ -30,6 +30,8 @@ class LogReader:
 
     def __init__(self, folder: Path) -> None:
         """Raises ``sqlite3.OperationalError`` where there is no log to read."""
+        if not log_path(folder).exists():
+            raise sqlite3.OperationalError("there is none yet; MALOTE_DATA names its folder")
         uri = f"{log_path(folder).resolve().as_uri()}?mode=ro"
         self._connection = sqlite3.connect(uri, uri=True, isolation_level=None)
         try:

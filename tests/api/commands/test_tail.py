@@ -160,3 +160,10 @@ def test_a_closed_pipe_ends_it_quietly(tmp_path: Path) -> None:
             await log.close()
 
     asyncio.run(scenario())
+
+
+def test_where_there_is_no_log_yet_it_says_so_and_what_names_the_folder(tmp_path: Path) -> None:
+    """Exit code 3, and not what SQLite calls it."""
+    result = CliRunner().invoke(tail, env={"MALOTE_DATA": str(tmp_path / "elsewhere")})
+    assert result.exit_code == 3
+    assert "there is none yet; MALOTE_DATA names its folder" in result.stderr
