@@ -43,7 +43,7 @@ def test_only_a_trusted_proxy_says_whose_address_it_is(
     data = tmp_path / "data"
     furnish(data)
     monkeypatch.setenv("MALOTE_TRUSTED_PROXIES", trusted)
-    with running(data) as server:
+    with running(data, forked=True) as server:
         headers = {"X-Forwarded-For": given}
         assert httpx2.get(f"{server.url}/v1/sync", headers=headers).status_code == 401
         assert httpx2.get(f"{server.url}/metrics", headers=headers).status_code == 401

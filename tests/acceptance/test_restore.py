@@ -40,7 +40,7 @@ def test_a_client_ahead_of_a_restored_backup_gets_a_reset(
     agent = Agent.make(tmp_path, "ana", tokens["ana"])
 
     async def before() -> None:
-        with running(data) as server:
+        with running(data, forked=True) as server:
             provider = Provider(server)
             async with listening(server.url, agent):
                 await post(provider, "wamid.1", "wamid.2")
@@ -50,7 +50,7 @@ def test_a_client_ahead_of_a_restored_backup_gets_a_reset(
             server.end()
 
     async def after() -> None:
-        with running(data) as server:
+        with running(data, forked=True) as server:
             provider = Provider(server)
             await post(provider, *(f"wamid.new.{n}" for n in range(posted_after)))
             async with listening(server.url, agent):
@@ -90,7 +90,7 @@ def test_a_log_cut_short_stops_ingest_and_still_tells_the_client(tmp_path: Path)
     agent = Agent.make(tmp_path, "ana", tokens["ana"])
 
     async def before() -> None:
-        with running(data) as server:
+        with running(data, forked=True) as server:
             provider = Provider(server)
             async with listening(server.url, agent):
                 malote(data, "backup", str(backup))
@@ -99,7 +99,7 @@ def test_a_log_cut_short_stops_ingest_and_still_tells_the_client(tmp_path: Path)
             server.end()
 
     async def after() -> None:
-        with running(data) as server:
+        with running(data, forked=True) as server:
             body = text_webhook("wamid.new")
             async with httpx2.AsyncClient() as client:
                 answer = await client.post(
