@@ -23,7 +23,7 @@ from api.operations import OPERATIONS
 from api.parameters import MEANINGS
 from api.problems import PROBLEMS
 from api.routes import query
-from tests.api.serving import Place, chat, order, post, serving
+from tests.api.serving import Place, chat, connect, hello, order, post, serving
 from transport.frames import ClientFrame, ServerFrame, frame_type
 
 STREAMS = {"/v1/events"}
@@ -175,11 +175,8 @@ def test_a_search_and_a_session_are_as_they_are_described(client: TestClient, pl
     stale = client.get(f"/v1/sync?cursor={'ab' * 16}.1.00000000", headers=admin)
     assert stale.status_code == 410
     demand_true(document, "GET", "/v1/sync", stale)
-    host = {"Host": "localhost"}
-    with client.websocket_connect("/v1/ws", subprotocols=["malote.v1"], headers=host) as socket:
-        hello = {"type": "hello", "token": place.tokens["ana"], "device": "d", "cursor": None}
-        socket.send_text(json.dumps(hello))
-        socket.receive_json()
+    with connect(client) as socket:
+        hello(socket, place.tokens["ana"])
         answer = client.get("/debug/connections", headers=admin)
         assert answer.json()["connections"]
         demand_true(document, "GET", "/debug/connections", answer)
@@ -254,11 +251,10 @@ def test_frames_that_are_sent_are_as_they_are_described(client: TestClient, plac
         jsonschema_rs.Draft202012Validator(schema).validate(frame)
 
     seen = set()
-    host = {"Host": "localhost"}
-    with client.websocket_connect("/v1/ws", subprotocols=["malote.v1"], headers=host) as socket:
-        hello = {"type": "hello", "token": place.tokens["ana"], "device": "d", "cursor": None}
-        demand_described(hello)
-        socket.send_text(json.dumps(hello))
+    with connect(client) as socket:
+        first = {"type": "hello", "token": place.tokens["ana"], "device": "d", "cursor": None}
+        demand_described(first)
+        socket.send_text(json.dumps(first))
         while "bye" not in seen:
             frame = socket.receive_json()
             demand_described(frame)

@@ -12,7 +12,8 @@ from urllib.request import Request, urlopen
 import pytest
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection
+from websockets.asyncio.client import connect as dial
 from websockets.exceptions import ConnectionClosedError
 from websockets.typing import Subprotocol
 
@@ -20,7 +21,7 @@ from api.demo import stage
 from api.demo.cable import Cable
 from api.house import House
 from api.settings import Settings
-from tests.api.serving import Place, serving
+from tests.api.serving import Place, connect, hello, serving
 from transport.frames import SUBPROTOCOL
 
 BROWSER = {"Origin": "http://localhost", "Sec-Fetch-Site": "same-origin"}
@@ -35,11 +36,6 @@ def client(place: Place) -> Iterator[TestClient]:
         client.app.routes.append(cable.route)  # type: ignore[attr-defined]
         client.app = cable.around(client.app)  # type: ignore[assignment]
         yield client
-
-
-def hello(place: Place, user: str) -> dict[str, object]:
-    """The first frame of this user's device."""
-    return {"type": "hello", "token": place.tokens[user], "device": "browser", "cursor": None}
 
 
 def pull(client: TestClient, place: Place, user: str) -> None:
@@ -70,9 +66,7 @@ def test_the_visitors_sockets_are_dropped_without_a_word(tmp_path: Path) -> None
 
 async def opened(port: int, token: str) -> ClientConnection:
     """A live session."""
-    connection = await connect(
-        f"ws://127.0.0.1:{port}/v1/ws", subprotocols=[Subprotocol(SUBPROTOCOL)]
-    )
+    connection = await dial(f"ws://127.0.0.1:{port}/v1/ws", subprotocols=[Subprotocol(SUBPROTOCOL)])
     first = {"type": "hello", "token": token, "device": "browser", "cursor": None}
     await connection.send(json.dumps(first))
     while json.loads(await connection.recv())["type"] != "live":
@@ -93,14 +87,10 @@ def test_a_browser_gets_no_new_socket_while_the_cable_is_out(
 ) -> None:
     """The players are no browsers, and do."""
     pull(client, place, "ana")
-    with (
-        pytest.raises(WebSocketDisconnect),
-        client.websocket_connect("ws://localhost/v1/ws", ["malote.v1"], headers=BROWSER),
-    ):
+    with pytest.raises(WebSocketDisconnect), connect(client, **BROWSER):
         pass
-    with client.websocket_connect("ws://localhost/v1/ws", ["malote.v1"]) as player:
-        player.send_json(hello(place, "otto"))
-        assert player.receive_json()["type"] == "welcome"
+    with connect(client) as player:
+        assert hello(player, place.tokens["otto"])["type"] == "welcome"
 
 
 def test_a_browsers_request_is_answered_when_the_cable_is_back(
