@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
-from click.testing import CliRunner, Result
+from functools import partial
 
 from api.commands.ledger import ledger
 from eventstore.draft import Draft
 from eventstore.events import DeliveryAcknowledged
+from tests.api.commands.running import answered, commanded
 from tests.api.serving import Place, chat, post, serving
 from tests.api.test_ledger import asked, handle
 from tests.api.test_trace import record
 
-
-def run(place: Place, *words: str) -> Result:
-    """The command in this process."""
-    environment = {"MALOTE_DATA": str(place.folder), "COLUMNS": "200"}
-    return CliRunner().invoke(ledger, words, env=environment)
-
-
-def accounts(place: Place, *words: str) -> list[dict[str, Any]]:
-    """As a program reads them."""
-    result = run(place, *words, "--json")
-    assert result.exit_code == 0, result.output
-    return [json.loads(line) for line in result.stdout.splitlines()]
+run, accounts = partial(commanded, ledger), partial(answered, ledger)
 
 
 def test_the_command_and_the_route_say_the_same_at_any_moment(place: Place) -> None:
@@ -35,9 +22,9 @@ def test_the_command_and_the_route_say_the_same_at_any_moment(place: Place) -> N
         now = asked(client, place)["accounts"]
         position = now[0]["ack_floor"]
         then = asked(client, place, as_of=position)["accounts"]
-        assert accounts(place) == now, "beside the server"
-    assert accounts(place, "--at", str(position), "--device", "ana/d") == then != now
-    assert run(place).output == (
+        assert accounts(place.folder) == now, "beside the server"
+    assert accounts(place.folder, "--at", str(position), "--device", "ana/d") == then != now
+    assert run(place.folder).output == (
         f"ana/d  3 addressed = 2 acknowledged + 1 outstanding  (ack floor {position})\n"
     )
 
@@ -48,7 +35,7 @@ def test_an_account_that_does_not_balance_fails_the_command(place: Place) -> Non
         handle(client, place, 1, 2)
         at = post(client, "support", chat("s-9")).json()["receipts"][0]["position"]
         record(client, Draft("client:ana/d", DeliveryAcknowledged("s", at - 1, at, 7)))
-    result = run(place)
+    result = run(place.folder)
     assert result.exit_code == 1
     assert "these accounts do not balance: ana/d" in result.output
 
@@ -59,8 +46,8 @@ def test_what_there_is_not_is_said(place: Place) -> None:
         (("--device", "ana/none"), "there was no device ana/none"),
         (("--at", "99999"), "there is no position 99999 yet"),
     ):
-        result = run(place, *words)
+        result = run(place.folder, *words)
         assert result.exit_code == 1
         assert said in result.output
-    empty = CliRunner().invoke(ledger, [], env={"MALOTE_DATA": str(place.folder / "none")})
+    empty = run(place.folder / "none")
     assert empty.exit_code == 3

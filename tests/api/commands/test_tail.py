@@ -13,13 +13,13 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
 from api.commands.tail import tail
 from api.log_reader import LogReader
 from eventstore.draft import Draft
 from eventstore.events import Contact, Event, MessageReceived, ServerStarted, Text
 from eventstore.log import EventLog
+from tests.api.commands.running import commanded
 
 PATIENCE_S = 30
 
@@ -48,10 +48,7 @@ def written(folder: Path, drafts: Sequence[Draft] = DRAFTS) -> Path:
     return folder
 
 
-def run(folder: Path, *words: str) -> Result:
-    """The command in this process."""
-    environment = {"MALOTE_DATA": str(folder), "COLUMNS": "200"}
-    return CliRunner().invoke(tail, words, env=environment)
+run = partial(commanded, tail)
 
 
 def follow(folder: Path) -> subprocess.Popen[str]:
@@ -164,6 +161,6 @@ def test_a_closed_pipe_ends_it_quietly(tmp_path: Path) -> None:
 
 def test_where_there_is_no_log_yet_it_says_so_and_what_names_the_folder(tmp_path: Path) -> None:
     """Exit code 3, and not what SQLite calls it."""
-    result = CliRunner().invoke(tail, env={"MALOTE_DATA": str(tmp_path / "elsewhere")})
+    result = run(tmp_path / "elsewhere")
     assert result.exit_code == 3
     assert "there is none yet; MALOTE_DATA names its folder" in result.stderr

@@ -3,32 +3,21 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 from starlette.testclient import WebSocketTestSession
 
 from api import logs
 from api.commands.trace import trace
+from tests.api.commands.running import answered, commanded
 from tests.api.serving import Place, chat, connected, order, post, receive, serving
 from tests.api.test_deliveries import park, replay
 from tests.api.test_trace import together, traced
 
-
-def run(place: Place, *words: str) -> Result:
-    """The command in this process."""
-    environment = {"MALOTE_DATA": str(place.folder), "COLUMNS": "200"}
-    return CliRunner().invoke(trace, words, env=environment)
-
-
-def found(place: Place, *words: str) -> list[dict[str, Any]]:
-    """What it found, as a program reads it."""
-    result = run(place, *words, "--json")
-    assert result.exit_code == 0, result.output
-    return [json.loads(line) for line in result.stdout.splitlines()]
+run, found = partial(commanded, trace), partial(answered, trace)
 
 
 def delivered(place: Place, capsys: pytest.CaptureFixture[str]) -> Path:
@@ -64,7 +53,7 @@ def test_one_command_finds_lines_events_and_the_ack(
 ) -> None:
     """By request id or message id; an ack range of somebody who could not see it is none."""
     lines = delivered(place, capsys)
-    rows = found(place, ident, "--log", str(lines))
+    rows = found(place.folder, ident, "--log", str(lines))
     kinds = [row["found"] for row in rows]
     assert kinds == ["log line", "event", "event", "device"]
     line, raw, message, ack = rows
@@ -85,14 +74,14 @@ def test_a_position_names_the_request_it_came_with(
 ) -> None:
     """A receipt is what a provider has in hand."""
     delivered(place, capsys)
-    by_id = found(place, "order-0001")
-    assert found(place, str(by_id[-1]["event"])) == by_id
+    by_id = found(place.folder, "order-0001")
+    assert found(place.folder, str(by_id[-1]["event"])) == by_id
 
 
 def test_a_person_reads_three_parts(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     """Log lines, events, and what became of them, in words."""
     lines = delivered(place, capsys)
-    text = run(place, "order-0001", "--log", str(lines)).output
+    text = run(place.folder, "order-0001", "--log", str(lines)).output
     assert [line for line in text.splitlines() if not line.startswith("  ")] == [
         "log lines", "events", "what became of it",
     ]  # fmt: skip
@@ -112,10 +101,12 @@ def test_the_command_and_the_route_say_the_same(place: Place) -> None:
         )
         told = {at: traced(client, place, at)["devices"] for at in (parked, again)}
     for at, devices in told.items():
-        rows = [row for row in found(place, str(at)) if row["found"] == "device"]
+        rows = [row for row in found(place.folder, str(at)) if row["found"] == "device"]
         assert rows == [{"found": "device", "event": at, **device} for device in devices]
-    assert found(place, "s-1") == found(place, str(parked)), "the key knows it without its words"
-    text = run(place, "s-2").output
+    assert found(place.folder, "s-1") == found(place.folder, str(parked)), (
+        "the key knows it without its words"
+    )
+    text = run(place.folder, "s-2").output
     assert "not acknowledged yet by ana/d" in text
     assert "parked at" in text
     assert "(no good)" in text
@@ -128,14 +119,14 @@ def test_what_is_left_out_is_said_to_persons_and_programs(
     """A request may record more than anybody reads."""
     with serving(place.folder) as client:
         together(client, "m-1", "m-2", "m-3", **{"X-Request-ID": "many-0001"})
-    assert all(row["found"] != "left out" for row in found(place, "many-0001"))
+    assert all(row["found"] != "left out" for row in found(place.folder, "many-0001"))
     command = import_module("api.commands.trace")  # its package calls the command so, too
     monkeypatch.setattr(command, "EVENTS_MAX", 3)
     monkeypatch.setattr(command, "TRACED_MAX", 1)
-    rows = found(place, "many-0001")
+    rows = found(place.folder, "many-0001")
     assert [row["found"] for row in rows] == [*["event"] * 3, "left out"]
     assert rows[-1] == {"found": "left out", "events": True, "not_traced": 1}
-    assert run(place, "m-1").output.splitlines()[-2:] == [
+    assert run(place.folder, "m-1").output.splitlines()[-2:] == [
         "the request recorded more than these 3 events",
         "what became of 1 more is not shown: ask for their positions",
     ]
@@ -143,6 +134,6 @@ def test_what_is_left_out_is_said_to_persons_and_programs(
 
 def test_what_nobody_knows_is_said_and_fails(place: Place) -> None:
     """Exit code 1: a script can tell."""
-    result = run(place, "no-such-id")
+    result = run(place.folder, "no-such-id")
     assert result.exit_code == 1
     assert "nothing is known of no-such-id" in result.output
