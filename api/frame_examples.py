@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
+
+from api.problems import BAD_REQUEST, Problem
 from eventstore.cursor import Cursor
 from transport.frames import (
     Ack,
@@ -12,7 +15,6 @@ from transport.frames import (
     CloseCode,
     Error,
     Events,
-    Heartbeat,
     Hello,
     Live,
     Nack,
@@ -29,6 +31,7 @@ from transport.frames import (
     Welcome,
     Window,
 )
+from transport.heartbeat import ANNOUNCED
 
 _EPOCH = "4f5c0d3a9be1"
 _BEFORE, _NEWEST = Cursor(_EPOCH, 1041, "07d2c4e8"), Cursor(_EPOCH, 1042, "9ab31c07")
@@ -48,12 +51,7 @@ _EVENT: dict[str, Any] = {
         "direction": "inbound",
     },
 }
-_PROBLEM = {
-    "type": "urn:malote:problem:bad-request",
-    "title": "The request is not as it should be",
-    "status": 400,
-    "request_id": "0123456789abcdef0123456789abcdef",
-}
+_PROBLEM = orjson.loads(Problem(BAD_REQUEST).body("0123456789abcdef0123456789abcdef"))
 
 EXAMPLES: tuple[ClientFrame | ServerFrame, ...] = (
     Hello("mlt_…", "laptop", _BEFORE),
@@ -63,7 +61,7 @@ EXAMPLES: tuple[ClientFrame | ServerFrame, ...] = (
         device="laptop",
         epoch=_EPOCH,
         server_time=_TIME,
-        heartbeat=Heartbeat(interval_ms=25_000, timeout_ms=10_000),
+        heartbeat=ANNOUNCED,
         window=Window(),
         resume=Resume("resumed", _BEFORE, pending=1),
         expires_in_ms=3_600_000,
