@@ -21,7 +21,7 @@ from api.balance import Balance
 from api.records import Records, Tasks, open_records
 from api.settings import Settings
 from api.standings import Standings
-from eventstore.codec import decode_recorded
+from eventstore.codec import of_type
 from eventstore.draft import Draft
 from eventstore.events import (
     DeliveryReplayRequested,
@@ -158,12 +158,9 @@ def limits_of(settings: Settings) -> Limits:
 
 def announce_replays(hub: Hub, events: Sequence[RecordedEvent]) -> None:
     """Tell delivery of the requests among these newly durable events."""
-    for recorded in events:
-        whose = device_of(recorded.stream)
-        if recorded.type == DeliveryReplayRequested.type and whose is not None:
-            event = decode_recorded(recorded)
-            assert isinstance(event, DeliveryReplayRequested)
-            hub.replay_requested(*whose, recorded.position, event.positions)
+    for recorded, request in of_type(events, DeliveryReplayRequested):
+        if (whose := device_of(recorded.stream)) is not None:
+            hub.replay_requested(*whose, recorded.position, request.positions)
 
 
 def _wire(house: House) -> None:

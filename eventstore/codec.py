@@ -7,10 +7,10 @@ Stored bytes never change; an old version is brought up to date each time it is 
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import orjson
 from cattrs import Converter
@@ -19,6 +19,7 @@ from cattrs.strategies import configure_tagged_union
 from eventstore.cursor import Cursor
 from eventstore.events import Content, Event, RecordedEvent
 
+E = TypeVar("E", bound=Event)
 Upcast = Callable[[dict[str, Any]], dict[str, Any]]
 """Data of one version in, data of the next version out."""
 
@@ -100,6 +101,14 @@ def decode_recorded(recorded: RecordedEvent) -> Event | None:
     if recorded.data is None:
         return None
     return decode(recorded.type, recorded.version, recorded.data)
+
+
+def of_type(events: Iterable[RecordedEvent], cls: type[E]) -> Iterator[tuple[RecordedEvent, E]]:
+    """Those of one type, each with the event inside; without the ones that were redacted."""
+    for recorded in events:
+        if recorded.type == cls.type and (event := decode_recorded(recorded)) is not None:
+            assert isinstance(event, cls)
+            yield recorded, event
 
 
 def encode_recorded(recorded: RecordedEvent, epoch: str) -> bytes:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
-from eventstore.codec import decode_recorded
+from eventstore.codec import decode_recorded, of_type
 from eventstore.events import (
     CompactedBeats,
     HeartbeatAnswered,
@@ -50,11 +50,8 @@ def compacted(after: int, until: int, events: Iterable[RecordedEvent]) -> Heartb
 
 def compacted_by(events: Iterable[RecordedEvent]) -> Iterator[tuple[int, int]]:
     """The ranges, (after, until], whose heartbeats these newly recorded events compact."""
-    for recorded in events:
-        if recorded.type == HeartbeatsCompacted.type:
-            event = decode_recorded(recorded)
-            assert isinstance(event, HeartbeatsCompacted)
-            yield event.after, event.until
+    for _, compaction in of_type(events, HeartbeatsCompacted):
+        yield compaction.after, compaction.until
 
 
 def samples(

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-import orjson
 from attrs import evolve
 
+from eventstore.codec import of_type
 from eventstore.events import (
     MessageEdited,
     MessageReceived,
@@ -68,9 +68,8 @@ def erased_by(events: Iterable[RecordedEvent]) -> frozenset[int]:
     """The positions that these newly recorded events erase."""
     return frozenset(
         position
-        for event in events
-        if event.type == MessageRedacted.type and event.data is not None
-        for position in orjson.loads(event.data)["positions"]
+        for _, erasure in of_type(events, MessageRedacted)
+        for position in erasure.positions
     )
 
 
