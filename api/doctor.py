@@ -19,6 +19,7 @@ from typing import Literal, TypeAlias
 from attrs import frozen
 
 from api.control import runs
+from api.file_fold import folded
 from api.keyring import FILE_NAME, Keyring, KeyringDamaged
 from api.log_reader import LogReader
 from api.providers.contract import active
@@ -35,7 +36,6 @@ from projections.access import Access, everything, snapshot
 from projections.metrics import list_inbox_hours
 from projections.reading import digest, fetch
 from projections.reading import open_reader as open_projections
-from projections.store import MEMORY, Store
 
 Verdict: TypeAlias = Literal["ok", "warning", "fault"]
 
@@ -231,24 +231,13 @@ def _digests(settings: Settings) -> Iterator[Finding]:
         yield Finding("digests", "warning", "the projections are being folded; ask again later")
         return
     [until] = standing
-    rebuilt = _folded(settings.data, until)
+    with closing(LogReader(settings.data)) as log, folded(log, PROJECTIONS, until) as store:
+        rebuilt = store.digests()
     if wrong := [name for name, digest_ in live.items() if digest_ != rebuilt[name]]:
         told = f"not what the log gives: {', '.join(wrong)}; `malote rebuild` mends them"
         yield Finding("digests", "fault", told)
     else:
         yield Finding("digests", "ok", f"equal to a fold of all {until:,} events")
-
-
-def _folded(folder: Path, until: int) -> dict[str, str]:
-    with closing(LogReader(folder)) as log:
-        store = Store(MEMORY, PROJECTIONS, log.epoch)
-        try:
-            names = tuple(store.cursors)
-            while page := [e for e in log.after(store.position) if e.position <= until]:
-                store.fold(page, names)
-            return store.digests()
-        finally:
-            store.close()
 
 
 def _silence(settings: Settings) -> Iterator[Finding]:

@@ -15,6 +15,17 @@ class Moment:
     position: int | None = None
     time_us: int | None = None
 
+    def place(self, head: int) -> int:
+        """Where that is, of a moment that is no time, in a log that ends at ``head``.
+
+        Raises :class:`~projections.projector.PositionUnknown` beyond it.
+        """
+        if self.position is None:
+            return head
+        if self.position > head:
+            raise PositionUnknown(f"there is no position {self.position} yet")
+        return self.position
+
 
 async def position_of(log: EventLog, moment: Moment) -> int:
     """Where in the log that is; a time is where the last event up to then is.
@@ -23,8 +34,4 @@ async def position_of(log: EventLog, moment: Moment) -> int:
     """
     if moment.time_us is not None:
         return await log.position_at(moment.time_us)
-    if moment.position is None:
-        return log.head.position
-    if moment.position > log.head.position:
-        raise PositionUnknown(f"there is no position {moment.position} yet")
-    return moment.position
+    return moment.place(log.head.position)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
-from itertools import takewhile
 
 import click
 import orjson
 
 from api.commands.exits import CannotStart, Failed, data_folder
 from api.commands.screen import At
+from api.file_fold import folded
 from api.log_reader import LogReader
 from api.moment import Moment
 from api.terminal import one_line
 from projections.ledger import LEDGER, Account, list_accounts
 from projections.projection import to_json
-from projections.store import MEMORY, Store
+from projections.projector import PositionUnknown
 
 ACCOUNTS_MAX = 1_000_000
 
@@ -34,7 +34,7 @@ def ledger(device: str | None, at: Moment | None, as_json: bool) -> None:
     folder = data_folder()
     try:
         with closing(LogReader(folder)) as reader:
-            until = _position(reader, at)
+            until = _position(reader, at or Moment())
             rows = _accounts(reader, until, device)
     except sqlite3.OperationalError as error:
         raise CannotStart(f"cannot read a log in {folder}: {error}") from None
@@ -58,22 +58,17 @@ def _line(row: Account) -> str:
     return f"{whose}  {row.addressed:,} addressed = {' + '.join(terms) or '0'}  ({where})"
 
 
-def _position(reader: LogReader, at: Moment | None) -> int:
-    head = reader.head().position
-    if at is None:
-        return head
+def _position(reader: LogReader, at: Moment) -> int:
     if at.time_us is not None:
         return reader.position_at(at.time_us)
-    if at.position is None or at.position > head:
-        raise Failed(f"there is no position {at.position} yet")
-    return at.position
+    try:
+        return at.place(reader.head().position)
+    except PositionUnknown as unknown:
+        raise Failed(str(unknown)) from None
 
 
 def _accounts(reader: LogReader, until: int, device: str | None) -> list[Account]:
-    with closing(Store(MEMORY, (LEDGER,), reader.epoch)) as store:
-        while store.position < until:
-            page = takewhile(lambda event: event.position <= until, reader.after(store.position))
-            store.fold(list(page), (LEDGER.name,))
-        user, _, name = (device or "").partition("/")
-        asked = list_accounts((user, name) if device else None, limit=ACCOUNTS_MAX)
+    user, _, name = (device or "").partition("/")
+    asked = list_accounts((user, name) if device else None, limit=ACCOUNTS_MAX)
+    with folded(reader, (LEDGER,), until) as store:
         return store.fetch(asked).rows
